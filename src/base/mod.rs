@@ -1,0 +1,20 @@
+//! The vocabulary that every other part speaks: time, replies, addresses, envelopes, identities,
+//! and the only kind of text that may leave the process for human eyes.
+//!
+//! Nothing here does I/O or knows what a socket is.
+
+mod address;
+mod envelope;
+mod id;
+mod printable;
+mod reply;
+mod time;
+
+pub use address::{
+    Address, AddressError, Domain, MAX_DOMAIN, MAX_LOCAL_PART, MAX_PATH, literal_of,
+};
+pub use envelope::{BodyType, Client, Envelope, Notify, Protocol, Recipient, Ret, Status};
+pub use id::{Leg, MessageId, SessionId};
+pub use printable::Printable;
+pub use reply::{Enhanced, Reply, ReplyParser, ReplySyntax};
+pub use time::{Now, Time, Wall};

@@ -1,0 +1,7 @@
+//! MailFlux, the mail server for experts: a forwarding SMTP server on one thread and one event loop.
+//!
+//! Read `ARCHITECTURE.md` first; then the modules from the bottom up, in the order below.
+
+pub mod base;
+pub mod journal;
+pub mod smtp;
