@@ -247,10 +247,10 @@ impl ReplyParser {
             return Err(ReplySyntax::CodesDiffer);
         }
         // RFC 2034: each line carries the enhanced code; a code of another class is just text.
-        if let Some((e, n)) = Enhanced::parse_prefix(text)
-            && u16::from(e.0) == code / 100
-            && (self.lines == 0 || self.enhanced == Some(e))
-        {
+        let same = |e: Enhanced| {
+            u16::from(e.0) == code / 100 && (self.lines == 0 || self.enhanced == Some(e))
+        };
+        if let Some((e, n)) = Enhanced::parse_prefix(text).filter(|(e, _)| same(*e)) {
             self.enhanced = Some(e);
             text = text.get(n + 1..).unwrap_or_default();
         }
