@@ -6,6 +6,7 @@
 mod address;
 mod envelope;
 mod id;
+mod net;
 mod printable;
 mod reply;
 mod time;
@@ -15,6 +16,7 @@ pub use address::{
 };
 pub use envelope::{BodyType, Client, Envelope, Notify, Protocol, Recipient, Ret, Status};
 pub use id::{Leg, MessageId, SessionId};
+pub use net::{DomainPattern, IpNet, IpNetError};
 pub use printable::Printable;
 pub use reply::{Enhanced, Reply, ReplyParser, ReplySyntax};
 pub use time::{Now, Time, Wall};
