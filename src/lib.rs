@@ -1,4 +1,5 @@
-//! MailFlux, the mail server for experts: a forwarding SMTP server on one thread and one event loop.
+//! MailFlux, the mail server for experts: a forwarding SMTP server on one thread and one event
+//! loop.
 //!
 //! Read `ARCHITECTURE.md` first; then the modules from the bottom up, in the order below.
 
