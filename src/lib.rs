@@ -4,5 +4,7 @@
 //! Read `ARCHITECTURE.md` first; then the modules from the bottom up, in the order below.
 
 pub mod base;
+pub mod config;
 pub mod journal;
 pub mod smtp;
+pub mod sys;

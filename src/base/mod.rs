@@ -5,18 +5,22 @@
 
 mod address;
 mod envelope;
+mod failure;
 mod id;
 mod net;
 mod printable;
 mod reply;
 mod time;
+mod units;
 
 pub use address::{
     Address, AddressError, Domain, MAX_DOMAIN, MAX_LOCAL_PART, MAX_PATH, literal_of,
 };
 pub use envelope::{BodyType, Client, Envelope, Notify, Protocol, Recipient, Ret, Status};
+pub use failure::{Failure, cause, exit};
 pub use id::{Leg, MessageId, SessionId};
 pub use net::{DomainPattern, IpNet, IpNetError};
 pub use printable::Printable;
 pub use reply::{Enhanced, Reply, ReplyParser, ReplySyntax};
 pub use time::{Now, Time, Wall};
+pub use units::{parse_duration, parse_size, show_duration, show_size};

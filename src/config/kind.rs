@@ -1,0 +1,264 @@
+//! Kinds of values: how the text of a setting is read.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::nearest;
+use crate::base::{
+    Domain, DomainPattern, IpNet, parse_duration, parse_size, show_duration, show_size,
+};
+
+/// What values a setting takes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Kind {
+    /// A name for ourselves: a domain or an address literal (RFC 5321 section 4.1.1.1).
+    Domain,
+    /// The name or the IP address of another host.
+    Host,
+    /// `ADDRESS:PORT`, several with commas between them.
+    Listen,
+    /// A file or a folder.
+    Path,
+    /// IP networks.
+    Networks,
+    /// Domain patterns.
+    Domains,
+    /// Octets, within bounds.
+    Size {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A number, within bounds.
+    Count {
+        /// The least.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A duration, within bounds.
+    Duration {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A filter in env_logger's syntax.
+    LogFilter,
+    /// Names of next servers.
+    Names,
+}
+
+/// The value of a setting.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Value {
+    /// None: left empty.
+    Nothing,
+    /// Of a domain, host, choice or filter.
+    Text(String),
+    /// Of a path, as written.
+    Path(PathBuf),
+    /// Of a listener.
+    Addresses(Vec<SocketAddr>),
+    /// Of networks.
+    Networks(Vec<IpNet>),
+    /// Of domain patterns.
+    Domains(Vec<DomainPattern>),
+    /// Of a size or a count.
+    Number(u64),
+    /// Of a duration.
+    Duration(Duration),
+    /// Of names.
+    Names(Vec<String>),
+}
+
+impl fmt::Display for Kind {
+    /// What to write, for docs/settings.md and error messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Domain => f.write_str("domain"),
+            Kind::Host => f.write_str("host name or IP address"),
+            Kind::Listen => f.write_str("ADDRESS:PORT, comma-separated"),
+            Kind::Path => f.write_str("path"),
+            Kind::Networks => f.write_str("IP networks, comma-separated"),
+            Kind::Domains => {
+                f.write_str("domains, comma-separated; `.example.org` for its subdomains")
+            }
+            Kind::Size { min, max } => {
+                write!(f, "size, {} to {}", show_size(*min), show_size(*max))
+            }
+            Kind::Count { min, max } => write!(f, "number, {min} to {max}"),
+            Kind::Duration { min, max } => {
+                write!(f, "duration, {} to {}", show_duration(*min), show_duration(*max))
+            }
+            Kind::Choice(words) => f.write_str(&words.join(", ")),
+            Kind::LogFilter => f.write_str("filter, such as `info` or `warn,mailflux=debug`"),
+            Kind::Names => f.write_str("names of next servers, comma-separated"),
+        }
+    }
+}
+
+impl Kind {
+    /// Reads a value that is not empty. The error says what to write instead.
+    pub fn parse(&self, text: &str) -> Result<Value, String> {
+        if text.contains(|c: char| c.is_control()) {
+            return Err(format!("'{text}' contains a control character"));
+        }
+        match self {
+            Kind::Domain if Domain::is_valid(text) => Ok(Value::Text(text.into())),
+            Kind::Domain => Err(format!("'{text}' is not a domain such as mail.example.com")),
+            Kind::Host => host(text).map(Value::Text),
+            Kind::Listen => addresses(text).map(Value::Addresses),
+            Kind::Path => Ok(Value::Path(text.into())),
+            Kind::Networks => list(text, network).map(Value::Networks),
+            Kind::Domains => list(text, domain_pattern).map(Value::Domains),
+            Kind::Size { min, max } => parse_size(text)
+                .filter(|n| (*min..=*max).contains(n))
+                .map(Value::Number)
+                .ok_or_else(|| format!("'{text}' is not a {self}; write it like 512K or 50M")),
+            Kind::Count { min, max } => count(text)
+                .filter(|n| (*min..=*max).contains(n))
+                .map(Value::Number)
+                .ok_or_else(|| format!("'{text}' is not a {self}")),
+            Kind::Duration { min, max } => parse_duration(text)
+                .filter(|d| (*min..=*max).contains(d))
+                .map(Value::Duration)
+                .ok_or_else(|| format!("'{text}' is not a {self}; write it like 15s, 5m or 1h")),
+            Kind::Choice(words) => choice(text, words),
+            Kind::LogFilter => log_filter(text),
+            Kind::Names => list(text, |name| Ok(name.to_owned())).map(Value::Names),
+        }
+        .map_err(|e| if text.contains([';', '#']) { with_comment_hint(e) } else { e })
+    }
+}
+
+/// The file has no comments behind values, since passwords may contain any character.
+fn with_comment_hint(error: String) -> String {
+    format!("{error} (comments stand on lines of their own)")
+}
+
+/// Digits and nothing else.
+fn count(text: &str) -> Option<u64> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// The items of a comma-separated list; `none` alone is the empty list.
+fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    if text == "none" {
+        return Ok(vec![]);
+    }
+    text.split(',')
+        .map(str::trim)
+        .map(
+            |part| {
+                if part.is_empty() {
+                    Err("an item of the list is empty".into())
+                } else {
+                    item(part)
+                }
+            },
+        )
+        .collect()
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|e| format!("'{text}': {e}"))
+}
+
+fn domain_pattern(text: &str) -> Result<DomainPattern, String> {
+    text.parse().map_err(|()| format!("'{text}' is not a domain such as example.org"))
+}
+
+fn choice(text: &str, words: &[&str]) -> Result<Value, String> {
+    if words.contains(&text) {
+        return Ok(Value::Text(text.into()));
+    }
+    Err(match nearest(text, words) {
+        Some(word) => format!("unknown value '{text}'; did you mean '{word}'?"),
+        None => format!("unknown value '{text}'; write one of {}", words.join(", ")),
+    })
+}
+
+/// A host as people write it: `mail.example.com`, `192.0.2.7`, `2001:db8::1`, `[2001:db8::1]`.
+/// Underscores are no part of a host name, but names in private networks have them.
+fn host(text: &str) -> Result<String, String> {
+    let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    if let Ok(ip) = inside.unwrap_or(text).parse::<IpAddr>() {
+        return Ok(ip.to_string());
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    // A last label of digits alone is a mistyped IPv4 address (RFC 1123 section 2.1).
+    let numeric = name.rsplit('.').next().and_then(count).is_some();
+    if Domain::is_valid(&name.replace('_', "x")) && !name.starts_with('[') && !numeric {
+        return Ok(name.to_owned());
+    }
+    match text.rsplit_once(':') {
+        Some((_, port)) if count(port).is_some() => {
+            Err(format!("'{text}' is not a host; the port is a setting of its own, 'port'"))
+        }
+        _ => Err(format!("'{text}' is not a host name or an IP address")),
+    }
+}
+
+/// Addresses to listen on. `localhost` is both loopback addresses.
+fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let mut all = vec![];
+    for part in list(text, |part| Ok(part.to_owned()))? {
+        for address in address(&part)? {
+            // Port 0 asks the system for a free one, each time another.
+            if address.port() != 0 && all.contains(&address) {
+                return Err(format!("{address} is given twice"));
+            }
+            all.push(address);
+        }
+    }
+    if all.is_empty() { Err("at least one address is needed".into()) } else { Ok(all) }
+}
+
+fn address(text: &str) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(vec![address]);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let number = count(port).and_then(|n| u16::try_from(n).ok());
+    if let (true, Some(port)) = (host.eq_ignore_ascii_case("localhost"), number) {
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
+    Err(if text.parse::<Ipv6Addr>().is_ok() {
+        format!("'{text}' needs a port; write [{text}]:2525")
+    } else if text.parse::<Ipv4Addr>().is_ok() {
+        format!("'{text}' needs a port; write {text}:2525")
+    } else if let (true, Some(n)) = (host.is_empty() || host == "*", number) {
+        format!("'{text}' needs an address; write 0.0.0.0:{n} (IPv4) or [::]:{n} (both)")
+    } else if let Some(n) = count(text) {
+        format!("'{text}' needs an address; write 127.0.0.1:{n}")
+    } else {
+        format!("'{text}' is not an ADDRESS:PORT such as 127.0.0.1:2525 or [::1]:2525")
+    })
+}
+
+/// A filter in env_logger's syntax. A word alone is a level or a module; one that is nearly a
+/// level was meant as one, and would otherwise silence the log.
+fn log_filter(text: &str) -> Result<Value, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    env_filter::Builder::new().try_parse(text).map_err(|e| e.to_string())?;
+    let directives = text.split('/').next().unwrap_or_default();
+    for word in directives.split(',').map(str::trim) {
+        let known = word.contains('=') || LEVELS.iter().any(|l| l.eq_ignore_ascii_case(word));
+        if known || word.is_empty() {
+            continue;
+        }
+        if let Some(level) = nearest(word, LEVELS) {
+            return Err(format!("unknown level '{word}'; did you mean '{level}'?"));
+        }
+    }
+    Ok(Value::Text(text.into()))
+}
+
+#[cfg(test)]
+mod tests;

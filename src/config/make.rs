@@ -1,0 +1,275 @@
+//! Making the [`Config`]: from settings that are right each by itself to a whole that fits together.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::{ConfigError, Place};
+use super::kind::Value;
+use super::nearest;
+use super::settings::{Settings, Source};
+use super::typed::{
+    Config, LogFormat, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
+    ServerSettings, SinkSettings, TlsPolicy,
+};
+
+impl Config {
+    /// Makes the configuration of the settings; adds what does not fit together to `errors`.
+    /// `wrong` are the sections in which errors were found before: what they lack is no news.
+    pub(super) fn make(
+        settings: Settings,
+        system_name: &str,
+        wrong: &HashSet<String>,
+        errors: &mut Vec<ConfigError>,
+    ) -> Config {
+        let mut maker = Maker { settings: &settings, wrong, errors };
+        let server = maker.server(system_name);
+        let sink = maker.sink();
+        let next_servers = maker.next_servers(sink.as_ref());
+        let routes = maker.routes(&next_servers);
+        let queue = maker.queue();
+        let log = maker.log();
+        if next_servers.is_empty() && maker.errors.is_empty() {
+            maker.complain(&Source::Default, NO_NEXT_SERVER);
+        } else if routes.is_empty() && next_servers.iter().all(|s| s.name != "default") {
+            maker.complain_unless_wrong("next_server", NO_DEFAULT);
+        }
+        Config { server, next_servers, routes, queue, sink, log, settings }
+    }
+}
+
+const NO_NEXT_SERVER: &str = "no next server: set next_server.host (-n HOST:PORT) to where mail \
+    goes, or sink.listen to try things out";
+const NO_DEFAULT: &str = "no mail would go to any next server: set next_server.host, or name them \
+    in [routes]";
+
+/// Makes the parts; knows where each value came from.
+struct Maker<'a> {
+    settings: &'a Settings,
+    wrong: &'a HashSet<String>,
+    errors: &'a mut Vec<ConfigError>,
+}
+
+impl Maker<'_> {
+    fn complain(&mut self, source: &Source, message: impl Into<String>) {
+        let place = match source {
+            Source::Default => Place::Nowhere,
+            Source::File { line } => Place::Line(*line),
+            Source::Given(what) => Place::Given(what.clone()),
+            Source::Runtime => Place::Given("config set".into()),
+        };
+        self.errors.push(ConfigError::new(place, message));
+    }
+
+    /// For what is missing in a section: perhaps it is there, but in a line that is wrong.
+    fn complain_unless_wrong(&mut self, section: &str, message: impl Into<String>) {
+        if !self.wrong.iter().any(|w| w.starts_with(section)) {
+            self.complain(&Source::Default, message);
+        }
+    }
+
+    fn value(&self, section: &str, key: &str) -> Value {
+        self.settings.value(section, key)
+    }
+
+    fn number(&self, section: &str, key: &str) -> u64 {
+        match self.value(section, key) {
+            Value::Number(n) => n,
+            other => unreachable!("{section}.{key} is no number but {other:?}"),
+        }
+    }
+
+    /// The ranges of the table keep these small.
+    fn small<N: TryFrom<u64>>(&self, section: &str, key: &str) -> N {
+        let n = self.number(section, key);
+        N::try_from(n).unwrap_or_else(|_| unreachable!("the range of {section}.{key}"))
+    }
+
+    fn duration(&self, section: &str, key: &str) -> Duration {
+        match self.value(section, key) {
+            Value::Duration(d) => d,
+            other => unreachable!("{section}.{key} is no duration but {other:?}"),
+        }
+    }
+
+    /// None when there is no value.
+    fn text(&self, section: &str, key: &str) -> Option<String> {
+        match self.value(section, key) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn path(&self, section: &str, key: &str) -> Option<PathBuf> {
+        match self.value(section, key) {
+            Value::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn addresses(&self, section: &str, key: &str) -> Vec<SocketAddr> {
+        match self.value(section, key) {
+            Value::Addresses(all) => all,
+            _ => vec![],
+        }
+    }
+
+    fn server(&mut self, system_name: &str) -> ServerSettings {
+        const S: &str = "server";
+        let spool = self.path(S, "spool").unwrap_or_default();
+        let control = match self.settings.source(S, "control") {
+            Source::Default => Some(spool.join("control.sock")),
+            _ => self.path(S, "control"),
+        };
+        ServerSettings {
+            hostname: self.text(S, "hostname").unwrap_or_else(|| system_name.to_owned()),
+            listen: self.addresses(S, "listen"),
+            spool,
+            control,
+            relay_from: match self.value(S, "relay_from") {
+                Value::Networks(all) => all,
+                _ => vec![],
+            },
+            relay_to: match self.value(S, "relay_to") {
+                Value::Domains(all) => all,
+                _ => vec![],
+            },
+            max_message_size: self.number(S, "max_message_size"),
+            max_recipients: self.small(S, "max_recipients"),
+            max_connections: self.small(S, "max_connections"),
+            max_connections_per_client: self.small(S, "max_connections_per_client"),
+            max_errors: self.small(S, "max_errors"),
+            max_hops: self.small(S, "max_hops"),
+            timeout: self.duration(S, "timeout"),
+        }
+    }
+
+    fn next_servers(&mut self, sink: Option<&SinkSettings>) -> Vec<NextServerSettings> {
+        let mut all: Vec<NextServerSettings> = vec![];
+        all.extend(self.next_server("next_server", "default"));
+        if let (Some(sink), true) = (sink, all.is_empty()) {
+            all.extend(sink.listen.first().map(|address| NextServerSettings {
+                name: "default".into(),
+                host: reachable(address.ip()).to_string(),
+                port: address.port(),
+                tls: TlsPolicy::None,
+                connections: self.small("next_server", "connections"),
+                is_sink: true,
+            }));
+        }
+        for section in self.settings.named_sections("next_server") {
+            let name = section.rsplit('.').next().unwrap_or_default();
+            match self.next_server(section, name) {
+                Some(server) => all.push(server),
+                None => self
+                    .complain_unless_wrong(section, format!("[{section}] has no host; give one")),
+            }
+        }
+        all
+    }
+
+    /// None when it has no host.
+    fn next_server(&mut self, section: &str, name: &str) -> Option<NextServerSettings> {
+        let host = self.text(section, "host")?;
+        let port = self.small(section, "port");
+        Some(NextServerSettings {
+            name: name.to_owned(),
+            host,
+            port,
+            tls: self.tls(section, port),
+            connections: self.small(section, "connections"),
+            is_sink: false,
+        })
+    }
+
+    /// TLS is not built yet. What asks for it must not go in the clear instead.
+    fn tls(&mut self, section: &str, port: u16) -> TlsPolicy {
+        let word = self.text(section, "tls").unwrap_or_default();
+        let message = match (word.as_str(), port) {
+            ("none", _) => return TlsPolicy::None,
+            ("required" | "implicit", _) => format!("tls = {word}: "),
+            ("auto", 465 | 587) => format!("port {port} means TLS while tls = auto: "),
+            _ => return TlsPolicy::Opportunistic,
+        };
+        let key = if word == "auto" { "port" } else { "tls" };
+        let source = self.settings.source(section, key).clone();
+        let rest = "this version does not speak TLS to next servers yet and does not send in the \
+                    clear instead; use a server and port that need none, with tls = none";
+        self.complain(&source, message + rest);
+        TlsPolicy::None
+    }
+
+    fn routes(&mut self, servers: &[NextServerSettings]) -> Vec<Route> {
+        let mut routes = vec![];
+        for (key, value, source) in self.settings.open_entries("routes") {
+            let (Ok(key), Value::Names(next)) = (RouteKey::parse(key), value) else { continue };
+            for name in next {
+                if servers.iter().any(|s| s.name == *name) {
+                    continue;
+                }
+                let known = nearest(name, servers.iter().map(|s| &s.name));
+                let hint = known.map(|k| format!("; did you mean '{k}'?"));
+                let hint = hint.unwrap_or_else(|| match name.as_str() {
+                    "default" => "; give [next_server] a host".into(),
+                    _ => format!("; declare it in [next_server.{name}]"),
+                });
+                let section = format!("next_server.{name}");
+                if !self.wrong.contains(&section) {
+                    self.complain(source, format!("no next server is named '{name}'{hint}"));
+                }
+            }
+            routes.push(Route { key, next: next.clone() });
+        }
+        // All others are others wherever the line stands.
+        routes.sort_by_key(|r| r.key == RouteKey::All);
+        routes
+    }
+
+    fn queue(&mut self) -> QueueSettings {
+        const Q: &str = "queue";
+        let delay_notice = self.duration(Q, "delay_notice");
+        let queue = QueueSettings {
+            interval: self.duration(Q, "interval"),
+            retry_min: self.duration(Q, "retry_min"),
+            retry_max: self.duration(Q, "retry_max"),
+            expire: self.duration(Q, "expire"),
+            delay_notice: (delay_notice > Duration::ZERO).then_some(delay_notice),
+        };
+        if queue.retry_min > queue.retry_max {
+            let key = match self.settings.source(Q, "retry_max") {
+                Source::Default => "retry_min",
+                _ => "retry_max",
+            };
+            let source = self.settings.source(Q, key).clone();
+            self.complain(&source, "queue.retry_min is longer than queue.retry_max");
+        }
+        queue
+    }
+
+    fn sink(&self) -> Option<SinkSettings> {
+        let listen = self.addresses("sink", "listen");
+        let store = self.path("sink", "store");
+        (!listen.is_empty()).then_some(SinkSettings { listen, store })
+    }
+
+    fn log(&self) -> LogSettings {
+        let format = match self.text("log", "format").as_deref() {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        };
+        LogSettings { level: self.text("log", "level").unwrap_or_default(), format }
+    }
+}
+
+/// An address at which something that listens on `ip` can be reached from this machine.
+fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) if v4.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(v6) if v6.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+#[cfg(test)]
+mod tests;

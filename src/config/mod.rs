@@ -1,0 +1,30 @@
+//! Configuration: one table of settings, and all that comes out of it.
+//!
+//! [`table`](mod@table) declares every setting once. The file, `--set`, the console's `config`,
+//! `--check-config` and docs/settings.md all go through it: text is checked by name and by kind
+//! when it enters [`Settings`], with its source remembered, and [`Config`] is made of that at the
+//! end, typed and complete. Wrong settings are collected and told all at once.
+
+mod docs;
+mod error;
+mod file;
+mod kind;
+mod load;
+mod make;
+mod nearest;
+mod save;
+mod settings;
+pub mod table;
+mod typed;
+
+pub use docs::settings_page;
+pub use error::{ConfigError, Place};
+pub use kind::{Kind, Value};
+pub use load::{Override, Sources, load};
+pub use nearest::nearest;
+pub use save::{Change, save_lines};
+pub use settings::{Row, Settings, Source};
+pub use typed::{
+    Config, LogFormat, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
+    ServerSettings, SinkSettings, TlsPolicy,
+};

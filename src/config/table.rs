@@ -1,0 +1,280 @@
+//! The table: every setting there is, declared once.
+//!
+//! A new setting is a new row here and a field where [`Config`](super::Config) is made; a new
+//! family (`[listener.NAME]`, `[aliases]`) is a new [`Section`].
+
+use std::time::Duration;
+
+use super::kind::Kind;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in the section; in an open section, what the names there stand for.
+    pub key: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// Its value when nobody gives one.
+    pub preset: Preset,
+    /// Whether an empty value is allowed, and means none.
+    pub may_be_empty: bool,
+    /// Whether it can change while the server runs; the others need a new start.
+    pub live: bool,
+    /// Whether it is never shown.
+    pub secret: bool,
+    /// One line for people.
+    pub help: &'static str,
+}
+
+/// The built-in default of a setting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Preset {
+    /// No value.
+    Unset,
+    /// This, as one would write it.
+    Is(&'static str),
+    /// Worked out when the program starts; the words say from what.
+    Derived(&'static str),
+}
+
+/// What a section may be called in the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Naming {
+    /// `[server]` only.
+    Plain,
+    /// `[next_server]` and `[next_server.NAME]`.
+    PlainAndNamed,
+}
+
+/// What may stand in a section.
+#[derive(Debug)]
+pub enum Keys {
+    /// These settings.
+    Fixed(&'static [Setting]),
+    /// Any number of settings of one kind, whose names are data: `example.org = NAME`.
+    Open(OpenKey, &'static Setting),
+}
+
+/// What the names in an open section are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenKey {
+    /// Which mail takes a route: `example.org`, `.example.org`, `from:ann@example.org`, `*`.
+    Route,
+}
+
+/// A section of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// Its name, or the part before `.NAME`.
+    pub name: &'static str,
+    /// Which names it goes by.
+    pub naming: Naming,
+    /// What stands in it.
+    pub keys: Keys,
+    /// One line for people.
+    pub help: &'static str,
+}
+
+impl Section {
+    /// The settings declared for it.
+    pub fn settings(&self) -> &'static [Setting] {
+        match self.keys {
+            Keys::Fixed(settings) => settings,
+            Keys::Open(_, setting) => std::slice::from_ref(setting),
+        }
+    }
+}
+
+/// A setting that needs a new start, must have a value when given, and is no secret.
+const fn row(key: &'static str, kind: Kind, preset: Preset, help: &'static str) -> Setting {
+    Setting { key, kind, preset, may_be_empty: false, live: false, secret: false, help }
+}
+
+impl Setting {
+    /// It can change while the server runs.
+    const fn live(self) -> Setting {
+        Setting { live: true, ..self }
+    }
+
+    /// An empty value is allowed, and means none.
+    const fn or_none(self) -> Setting {
+        Setting { may_be_empty: true, ..self }
+    }
+}
+
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Count { min, max }
+}
+
+const fn time(min_ms: u64, max_ms: u64) -> Kind {
+    Kind::Duration { min: Duration::from_millis(min_ms), max: Duration::from_millis(max_ms) }
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+use Preset::{Derived, Is, Unset};
+
+#[rustfmt::skip]
+const SERVER: &[Setting] = &[
+    row("hostname", Kind::Domain, Derived("the system's name"),
+        "name in banner, EHLO and Received"),
+    row("listen", Kind::Listen, Is("127.0.0.1:2525"),
+        "addresses to accept mail on"),
+    row("spool", Kind::Path, Is("spool"),
+        "folder of the message spool"),
+    row("control", Kind::Path, Derived("control.sock in the spool"),
+        "Unix socket of `ctl` and `attach`; empty: none").or_none(),
+    row("relay_from", Kind::Networks, Is("127.0.0.0/8, ::1"),
+        "clients that may send to any domain").or_none().live(),
+    row("relay_to", Kind::Domains, Unset,
+        "recipient domains that anyone may send to").or_none().live(),
+    row("max_message_size", Kind::Size { min: 0, max: 64 << 30 }, Is("50M"),
+        "octets of one message, 0: no limit; beyond: 552 5.3.4").live(),
+    row("max_recipients", count(1, 100_000), Is("1000"),
+        "recipients of one message; beyond: 452 4.5.3").live(),
+    row("max_connections", count(1, 1_000_000), Is("10000"),
+        "inbound connections at once; beyond: 421 and close").live(),
+    row("max_connections_per_client", count(1, 1_000_000), Is("1000"),
+        "the same for one address (for one /64 of IPv6)").live(),
+    row("max_errors", count(1, 1_000_000), Is("20"),
+        "replies 500 to 504 and 555 of one session until 421 and close").live(),
+    row("max_hops", count(1, 10_000), Is("100"),
+        "Received fields beyond which a message loops: 554 5.4.6").live(),
+    row("timeout", time(100, DAY_MS), Is("5m"),
+        "a client silent for so long, or so long over one command line, gets 421").live(),
+];
+
+#[rustfmt::skip]
+const NEXT_SERVER: &[Setting] = &[
+    row("host", Kind::Host, Unset,
+        "where mail goes: a name or an IP address").or_none().live(),
+    row("port", count(1, 65_535), Is("25"),
+        "its port").live(),
+    row("tls", Kind::Choice(&["auto", "none", "opportunistic", "required", "implicit"]), Is("auto"),
+        "auto: implicit on port 465, required on 587, else opportunistic").live(),
+    row("connections", count(1, 1000), Is("8"),
+        "open at once, reused for many messages").live(),
+];
+
+#[rustfmt::skip]
+const ROUTE: &Setting = &row("WHICH", Kind::Names, Unset,
+    "the next servers to try, in this order; `default` is the one of `[next_server]`").live();
+
+#[rustfmt::skip]
+const QUEUE: &[Setting] = &[
+    row("interval", time(10, DAY_MS), Is("15s"),
+        "how often the spool timer sweeps; a new message is tried at once").live(),
+    row("retry_min", time(10, 30 * DAY_MS), Is("15s"),
+        "first wait before a deferred recipient is tried again; it doubles, with jitter").live(),
+    row("retry_max", time(10, 30 * DAY_MS), Is("1h"),
+        "longest wait before a deferred recipient is tried again").live(),
+    row("expire", time(100, 365 * DAY_MS), Is("5d"),
+        "give up and bounce after so long").live(),
+    row("delay_notice", time(0, 365 * DAY_MS), Is("4h"),
+        "tell the sender about a delay after so long; 0: never").live(),
+];
+
+#[rustfmt::skip]
+const SINK: &[Setting] = &[
+    row("listen", Kind::Listen, Unset,
+        "addresses of the built-in next server; empty: off").or_none(),
+    row("store", Kind::Path, Unset,
+        "Maildir in which it keeps mail; empty: it discards").or_none(),
+];
+
+#[rustfmt::skip]
+const LOG: &[Setting] = &[
+    row("level", Kind::LogFilter, Is("info"),
+        "what is logged, in env_logger's filter syntax; MAILFLUX_LOG overrides").live(),
+    row("format", Kind::Choice(&["text", "json"]), Is("text"),
+        "lines for people or for programs").live(),
+];
+
+/// All sections, in the order in which people read them.
+pub const SECTIONS: &[Section] = &[
+    Section {
+        name: "server",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(SERVER),
+        help: "This server: its name, its addresses, who may use it, and its limits.",
+    },
+    Section {
+        name: "next_server",
+        naming: Naming::PlainAndNamed,
+        keys: Keys::Fixed(NEXT_SERVER),
+        help: "Where mail goes. `[next_server.NAME]` declares more next servers for `[routes]`.",
+    },
+    Section {
+        name: "routes",
+        naming: Naming::Plain,
+        keys: Keys::Open(OpenKey::Route, ROUTE),
+        help: "Which mail takes which next server. WHICH is a recipient domain, `.example.org` \
+               (its subdomains), `from:ann@example.org` (a sender) or `*` (all others).",
+    },
+    Section {
+        name: "queue",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(QUEUE),
+        help: "When mail that waits is tried again, and when no more.",
+    },
+    Section {
+        name: "sink",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(SINK),
+        help: "A built-in next server for trials: it accepts everything.",
+    },
+    Section {
+        name: "log",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(LOG),
+        help: "What the server says of itself, on standard error.",
+    },
+];
+
+/// The section with this name in the file, such as `next_server.backup`, and the `NAME` in it.
+pub fn find_section(full: &str) -> Option<(&'static Section, Option<&str>)> {
+    let (family, name) = match full.split_once('.') {
+        None => (full, None),
+        Some((family, name)) => (family, Some(name)),
+    };
+    let section = SECTIONS.iter().find(|s| s.name == family)?;
+    (name.is_none() || section.naming == Naming::PlainAndNamed).then_some((section, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_plain_and_distinct() {
+        let mut seen = BTreeSet::new();
+        for section in SECTIONS {
+            for setting in section.settings() {
+                let name = format!("{}.{}", section.name, setting.key);
+                assert!(seen.insert(name.clone()), "{name} twice");
+                assert!(name.bytes().all(|b| b.is_ascii_alphabetic() || b"._".contains(&b)));
+                assert!(!setting.help.is_empty() && !setting.help.contains('\n'), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_value_of_its_kind() {
+        for setting in SECTIONS.iter().flat_map(|s| s.settings()) {
+            if let Is(text) = setting.preset {
+                assert!(setting.kind.parse(text).is_ok(), "{}", setting.key);
+            }
+        }
+    }
+
+    #[test]
+    fn sections_are_found_by_their_names() {
+        assert_eq!(find_section("server").unwrap().0.name, "server");
+        let (section, name) = find_section("next_server.backup").unwrap();
+        assert_eq!((section.name, name), ("next_server", Some("backup")));
+        for wrong in ["", "sever", "server.x", "next_server_x", "routes.x", "Server"] {
+            assert!(find_section(wrong).is_none(), "{wrong}");
+        }
+    }
+}

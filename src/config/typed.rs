@@ -1,0 +1,175 @@
+//! The configuration as the rest of the program sees it: complete, typed, consistent.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::settings::{Row, Settings};
+use crate::base::{Address, DomainPattern, IpNet};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`.
+    pub server: ServerSettings,
+    /// `[next_server]` as `default` (if it has a host), then each `[next_server.NAME]`. Not empty.
+    pub next_servers: Vec<NextServerSettings>,
+    /// `[routes]`, in the order in which they are tried; `*` is always last. Mail that takes none
+    /// goes to the server named `default`, if there is one.
+    pub routes: Vec<Route>,
+    /// `[queue]`.
+    pub queue: QueueSettings,
+    /// `[sink]`; none when it is off.
+    pub sink: Option<SinkSettings>,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// What all that was made of, with sources.
+    pub settings: Settings,
+}
+
+/// This server.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ServerSettings {
+    /// The name in banner, EHLO and Received.
+    pub hostname: String,
+    /// Where to accept mail; not empty. A port of 0 asks the system for one.
+    pub listen: Vec<SocketAddr>,
+    /// The folder of the spool.
+    pub spool: PathBuf,
+    /// The control socket; none when there is to be none.
+    pub control: Option<PathBuf>,
+    /// Clients that may send to any domain.
+    pub relay_from: Vec<IpNet>,
+    /// Recipient domains that anyone may send to.
+    pub relay_to: Vec<DomainPattern>,
+    /// Octets of one message; 0 is no limit.
+    pub max_message_size: u64,
+    /// Recipients of one message.
+    pub max_recipients: u32,
+    /// Inbound connections at once.
+    pub max_connections: usize,
+    /// Inbound connections of one address (IPv6: of one /64) at once.
+    pub max_connections_per_client: usize,
+    /// Error replies of one session.
+    pub max_errors: u32,
+    /// Received fields of one message.
+    pub max_hops: u32,
+    /// How long a client may be silent.
+    pub timeout: Duration,
+}
+
+/// One next server.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NextServerSettings {
+    /// `default` or the NAME of its section.
+    pub name: String,
+    /// An IP address without brackets, or a name.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// What TLS is asked for.
+    pub tls: TlsPolicy,
+    /// Connections at once.
+    pub connections: usize,
+    /// It is the built-in sink because nothing else was named: where the sink listens on port 0,
+    /// the port is the one that the system gave it.
+    pub is_sink: bool,
+}
+
+/// What TLS a next server is spoken to with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TlsPolicy {
+    /// In the clear.
+    None,
+    /// By STARTTLS where offered. This version does not speak it yet, and sends in the clear.
+    Opportunistic,
+}
+
+/// A line of `[routes]`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Route {
+    /// Which mail takes it.
+    pub key: RouteKey,
+    /// The names of next servers, tried in this order; each is in [`Config::next_servers`].
+    pub next: Vec<String>,
+}
+
+/// Which mail takes a route.
+#[derive(Clone, PartialEq, Debug)]
+pub enum RouteKey {
+    /// Mail to these domains.
+    Domain(DomainPattern),
+    /// Mail from this sender.
+    Sender(Address),
+    /// All other mail.
+    All,
+}
+
+/// The schedule.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct QueueSettings {
+    /// Between two sweeps.
+    pub interval: Duration,
+    /// The shortest wait of a deferred recipient.
+    pub retry_min: Duration,
+    /// The longest; not below `retry_min`.
+    pub retry_max: Duration,
+    /// Give up after.
+    pub expire: Duration,
+    /// Tell the sender of a delay after; none: never.
+    pub delay_notice: Option<Duration>,
+}
+
+/// The built-in next server for trials.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SinkSettings {
+    /// Where it listens; not empty.
+    pub listen: Vec<SocketAddr>,
+    /// The Maildir in which it keeps mail; none: it discards.
+    pub store: Option<PathBuf>,
+}
+
+/// The log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LogSettings {
+    /// env_logger's filter, checked.
+    pub level: String,
+    /// Its form.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+impl RouteKey {
+    /// Reads `example.org`, `.example.org`, `from:ann@example.org` or `*`.
+    pub fn parse(text: &str) -> Result<RouteKey, String> {
+        if text == "*" {
+            return Ok(RouteKey::All);
+        }
+        let key = match text.strip_prefix("from:") {
+            Some(address) => Address::parse(address.trim()).ok().map(RouteKey::Sender),
+            None => text.parse().ok().map(RouteKey::Domain),
+        };
+        key.ok_or_else(|| {
+            format!("'{text}' is not a route; write a domain, .domain, from:ADDRESS or *")
+        })
+    }
+}
+
+impl Config {
+    /// Every setting with its present value and its source, for `--check-config` and `config get`.
+    pub fn rows(&self) -> Vec<Row<'_>> {
+        let control = self.server.control.as_ref();
+        self.settings.rows(&[
+            ("server.hostname", self.server.hostname.clone()),
+            ("server.control", control.map(|c| c.display().to_string()).unwrap_or_default()),
+        ])
+    }
+}
