@@ -1,4 +1,5 @@
-//! Making the [`Config`]: from settings that are right each by itself to a whole that fits together.
+//! Making the [`Config`]: from settings that are right each by itself to a whole that fits
+//! together.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -270,7 +270,10 @@ fn unknown_section(section: &str) -> String {
 /// the same key of another one.
 fn unknown_key(section: &str, key: &str, settings: &[Setting]) -> String {
     let elsewhere = || {
-        let has = |s: &&Section| matches!(s.keys, Keys::Fixed(all) if all.iter().any(|setting| setting.key == key));
+        let has = |s: &&Section| match s.keys {
+            Keys::Fixed(all) => all.iter().any(|setting| setting.key == key),
+            _ => false,
+        };
         SECTIONS.iter().find(has).map(|s| format!("'{key}' in [{}]", s.name))
     };
     let near = nearest(key, settings.iter().map(|s| s.key)).map(|near| format!("'{near}'"));

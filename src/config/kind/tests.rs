@@ -1,3 +1,5 @@
+//! Tests of how values are written and read.
+
 use super::*;
 
 fn good(kind: Kind, text: &str, value: Value) {

@@ -1,3 +1,5 @@
+//! Tests of where settings come from, and which wins.
+
 use super::*;
 use std::fs;
 

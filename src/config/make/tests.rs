@@ -1,3 +1,5 @@
+//! Tests of settings that do not fit together.
+
 use super::*;
 use crate::base::Address;
 
