@@ -24,13 +24,27 @@ pub struct Sources {
     pub search: Vec<PathBuf>,
     /// What is put over it, in this order.
     pub overrides: Vec<Override>,
+    /// What the configuration is for.
+    pub purpose: Purpose,
+}
+
+/// What a configuration is for.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Purpose {
+    /// To run the server: everything must fit together, and mail must have somewhere to go.
+    #[default]
+    Serve,
+    /// To find the server that runs: each setting must be right, and no more is asked.
+    Find,
 }
 
 /// One setting from outside the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Override {
-    /// As the user wrote it: `--set server.max_hops=5`, `-l 127.0.0.1:25`, `MAILFLUX_LOG`.
+    /// What the user wrote, for errors: `--set server.max_hops=5`, `-l 127.0.0.1:25`.
     pub shown: String,
+    /// By what it was given, without the value: `--set server.max_hops`, `-l`, `MAILFLUX_LOG`.
+    pub given_by: String,
     /// `server.max_hops`.
     pub name: String,
     /// `5`.
@@ -50,12 +64,16 @@ pub fn load(sources: &Sources) -> Result<Config, Failure> {
         None => (vec![], HashSet::new()),
     };
     for o in &sources.overrides {
-        if let Err(message) = settings.set(&o.name, &o.value, Source::Given(o.shown.clone())) {
+        if let Err(message) = settings.set(&o.name, &o.value, Source::Given(o.given_by.clone())) {
             wrong.extend(o.name.rsplit_once('.').map(|(section, _)| section.to_owned()));
             errors.push(ConfigError::new(Place::Given(o.shown.clone()), message));
         }
     }
+    let single = errors.len();
     let config = Config::make(settings, &system_name(), &wrong, &mut errors);
+    if sources.purpose == Purpose::Find {
+        errors.truncate(single);
+    }
     if errors.is_empty() {
         return Ok(config);
     }

@@ -1,5 +1,4 @@
-//! Making the [`Config`]: from settings that are right each by itself to a whole that fits
-//! together.
+//! Making the [`Config`]: settings that are right each by itself become a whole that fits together.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,17 +23,18 @@ impl Config {
         wrong: &HashSet<String>,
         errors: &mut Vec<ConfigError>,
     ) -> Config {
-        let mut maker = Maker { settings: &settings, wrong, errors };
+        let complete = errors.is_empty();
+        let mut maker = Maker { settings: &settings, wrong, complete, errors };
         let server = maker.server(system_name);
         let sink = maker.sink();
         let next_servers = maker.next_servers(sink.as_ref());
         let routes = maker.routes(&next_servers);
         let queue = maker.queue();
         let log = maker.log();
-        if next_servers.is_empty() && maker.errors.is_empty() {
+        if next_servers.is_empty() {
             maker.complain(&Source::Default, NO_NEXT_SERVER);
         } else if routes.is_empty() && next_servers.iter().all(|s| s.name != "default") {
-            maker.complain_unless_wrong("next_server", NO_DEFAULT);
+            maker.complain(&Source::Default, NO_DEFAULT);
         }
         Config { server, next_servers, routes, queue, sink, log, settings }
     }
@@ -49,25 +49,22 @@ const NO_DEFAULT: &str = "no mail would go to any next server: set next_server.h
 struct Maker<'a> {
     settings: &'a Settings,
     wrong: &'a HashSet<String>,
+    /// Nothing was wrong before. Else what is missing may stand in a line that is wrong, and one
+    /// error is enough.
+    complete: bool,
     errors: &'a mut Vec<ConfigError>,
 }
 
 impl Maker<'_> {
     fn complain(&mut self, source: &Source, message: impl Into<String>) {
         let place = match source {
+            Source::Default if !self.complete => return,
             Source::Default => Place::Nowhere,
             Source::File { line } => Place::Line(*line),
             Source::Given(what) => Place::Given(what.clone()),
             Source::Runtime => Place::Given("config set".into()),
         };
         self.errors.push(ConfigError::new(place, message));
-    }
-
-    /// For what is missing in a section: perhaps it is there, but in a line that is wrong.
-    fn complain_unless_wrong(&mut self, section: &str, message: impl Into<String>) {
-        if !self.wrong.iter().any(|w| w.starts_with(section)) {
-            self.complain(&Source::Default, message);
-        }
     }
 
     fn value(&self, section: &str, key: &str) -> Value {
@@ -163,8 +160,9 @@ impl Maker<'_> {
             let name = section.rsplit('.').next().unwrap_or_default();
             match self.next_server(section, name) {
                 Some(server) => all.push(server),
-                None => self
-                    .complain_unless_wrong(section, format!("[{section}] has no host; give one")),
+                None => {
+                    self.complain(&Source::Default, format!("[{section}] has no host; give one"));
+                }
             }
         }
         all

@@ -20,7 +20,7 @@ mod typed;
 pub use docs::settings_page;
 pub use error::{ConfigError, Place};
 pub use kind::{Kind, Value};
-pub use load::{Override, Sources, load};
+pub use load::{Override, Purpose, Sources, load};
 pub use nearest::nearest;
 pub use save::{Change, save_lines};
 pub use settings::{Row, Settings, Source};

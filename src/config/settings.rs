@@ -19,7 +19,8 @@ pub enum Source {
         /// The line.
         line: u32,
     },
-    /// The command line or the environment, written so: `--set server.max_hops=5`, `MAILFLUX_LOG`.
+    /// The command line or the environment, by this: `--set server.max_hops`, `-l`,
+    /// `MAILFLUX_LOG`. No value, since it may be a secret.
     Given(String),
     /// Changed while the server runs.
     Runtime,
@@ -270,11 +271,9 @@ fn unknown_section(section: &str) -> String {
 /// the same key of another one.
 fn unknown_key(section: &str, key: &str, settings: &[Setting]) -> String {
     let elsewhere = || {
-        let has = |s: &&Section| match s.keys {
-            Keys::Fixed(all) => all.iter().any(|setting| setting.key == key),
-            _ => false,
-        };
-        SECTIONS.iter().find(has).map(|s| format!("'{key}' in [{}]", s.name))
+        let fixed = SECTIONS.iter().filter(|s| matches!(s.keys, Keys::Fixed(_)));
+        let mut having = fixed.filter(|s| s.settings().iter().any(|row| row.key == key));
+        having.next().map(|s| format!("'{key}' in [{}]", s.name))
     };
     let near = nearest(key, settings.iter().map(|s| s.key)).map(|near| format!("'{near}'"));
     let hint = near.or_else(elsewhere).map(|h| format!("; did you mean {h}?")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Tests of how values are written and read.
+//! Tests of the kinds: what each takes, and what it says of the rest.
 
 use super::*;
 

@@ -1,14 +1,19 @@
-//! Tests of where settings come from, and which wins.
+//! Tests of loading: precedence, where files are found, all errors in one run.
 
 use super::*;
 use std::fs;
 
 fn given(name: &str, value: &str) -> Override {
-    Override { shown: format!("--set {name}={value}"), name: name.into(), value: value.into() }
+    Override {
+        shown: format!("--set {name}={value}"),
+        given_by: format!("--set {name}"),
+        name: name.into(),
+        value: value.into(),
+    }
 }
 
 fn sources(file: &Path, overrides: &[Override]) -> Sources {
-    Sources { file: Some(file.into()), search: vec![], overrides: overrides.to_vec() }
+    Sources { file: Some(file.into()), overrides: overrides.to_vec(), ..Sources::default() }
 }
 
 /// A file with this content in a folder of its own.
@@ -33,7 +38,7 @@ fn the_command_line_is_over_the_file_and_the_file_over_defaults() {
     assert_eq!(config.server.spool, PathBuf::from("s"));
     let rows = config.rows();
     let row = rows.iter().find(|r| r.name == "server.spool").unwrap();
-    assert_eq!(row.source.to_string(), "--set server.spool=s");
+    assert_eq!(row.source.to_string(), "--set server.spool");
 }
 
 #[test]
@@ -122,4 +127,13 @@ fn system_names_become_domains() {
         assert_eq!(domain_of(name), domain);
     }
     assert_eq!(domain_of(&"x".repeat(300)), "localhost");
+}
+
+#[test]
+fn who_only_looks_for_the_server_needs_no_next_one() {
+    let (_dir, path) = written("[server]\nlisten = 127.0.0.1:26\n[next_server]\ntls = required");
+    let find = Sources { purpose: Purpose::Find, ..sources(&path, &[]) };
+    assert_eq!(load(&find).unwrap().server.listen.len(), 1);
+    let wrong = Sources { overrides: vec![given("server.listen", "x")], ..find };
+    assert_eq!(load(&wrong).unwrap_err().exit, exit::CONFIG);
 }

@@ -1,4 +1,4 @@
-//! Tests of settings that do not fit together.
+//! Tests of the whole: defaults, and settings that do not fit together.
 
 use super::*;
 use crate::base::Address;
