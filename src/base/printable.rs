@@ -6,6 +6,8 @@
 
 use std::fmt::{self, Write as _};
 
+use serde::{Deserialize, Serialize};
+
 /// Text that is safe to show: no control characters, no invisible or reordering ones, bounded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Printable(String);
@@ -22,6 +24,20 @@ const fn is_hidden(c: char) -> bool {
         | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
         | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}')
+}
+
+/// Appends a character, or its escape if it is not safe to show. Backslashes are the caller's.
+fn push_visible(text: &mut String, c: char) {
+    match c {
+        ' '..='~' => text.push(c),
+        c if c.is_ascii() => {
+            let _ = write!(text, "\\x{:02x}", c as u32);
+        }
+        c if c.is_control() || is_hidden(c) => {
+            let _ = write!(text, "\\u{{{:x}}}", c as u32);
+        }
+        c => text.push(c),
+    }
 }
 
 impl Printable {
@@ -51,18 +67,7 @@ impl Printable {
             for c in chunk.valid().chars() {
                 match c {
                     '\\' => text.push_str("\\\\"),
-                    ' '..='~' => text.push(c),
-                    '\0'..='\u{ff}' if c.is_control() => {
-                        if c.is_ascii() {
-                            let _ = write!(text, "\\x{:02x}", c as u32);
-                        } else {
-                            let _ = write!(text, "\\u{{{:x}}}", c as u32);
-                        }
-                    }
-                    c if is_hidden(c) => {
-                        let _ = write!(text, "\\u{{{:x}}}", c as u32);
-                    }
-                    c => text.push(c),
+                    c => push_visible(&mut text, c),
                 }
             }
             for b in chunk.invalid() {
@@ -75,6 +80,18 @@ impl Printable {
         Printable(text)
     }
 
+    /// Takes text that was printable once and has travelled since (over the control socket, say):
+    /// its backslashes stay as they are, but nothing unsafe passes.
+    pub fn from_shown(text: impl Into<String>) -> Printable {
+        let text = text.into();
+        if text.chars().all(|c| !c.is_control() && !is_hidden(c)) {
+            return Printable(text);
+        }
+        let mut safe = String::with_capacity(text.len());
+        text.chars().for_each(|c| push_visible(&mut safe, c));
+        Printable(safe)
+    }
+
     /// The safe text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -83,6 +100,18 @@ impl Printable {
     /// The safe text, owned.
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl Serialize for Printable {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Printable {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Printable, D::Error> {
+        String::deserialize(from).map(Printable::from_shown)
     }
 }
 
@@ -124,6 +153,15 @@ mod tests {
         assert_eq!(Printable::new("a\u{202e}b").as_str(), "a\\u{202e}b");
         assert_eq!(Printable::new("\u{9b}").as_str(), "\\u{9b}");
         assert_eq!(Printable::new("grün 日本").as_str(), "grün 日本");
+    }
+
+    #[test]
+    fn what_was_printable_stays_as_it_is_and_nothing_unsafe_travels() {
+        let shown = Printable::new("a\\\x1b grün \u{202e}");
+        let json = serde_json::to_string(&shown).unwrap();
+        assert_eq!(serde_json::from_str::<Printable>(&json).unwrap(), shown);
+        let forged: Printable = serde_json::from_str(r#""\u001b[2J\u202e\\x""#).unwrap();
+        assert_eq!(forged.as_str(), "\\x1b[2J\\u{202e}\\x");
     }
 
     #[test]

@@ -90,6 +90,11 @@ impl Wall {
         jiff::fmt::strtime::format("%Y-%m-%dT%H:%M:%SZ", self.timestamp()).unwrap_or_default()
     }
 
+    /// The day in UTC: `2026-11-23`.
+    pub fn date(self) -> String {
+        jiff::fmt::strtime::format("%Y-%m-%d", self.timestamp()).unwrap_or_default()
+    }
+
     /// The time of day to the millisecond, as transcripts show it: `18:42:26.123`.
     pub fn clock(self) -> String {
         let day_us = self.0.rem_euclid(86_400_000_000);
@@ -122,7 +127,7 @@ mod tests {
         let t = Wall::from_micros(1_787_510_546_123_456);
         assert_eq!(t.rfc5322(), "Sun, 23 Aug 2026 18:42:26 +0000");
         assert_eq!(t.iso8601(), "2026-08-23T18:42:26Z");
-        assert_eq!(t.clock(), "18:42:26.123");
+        assert_eq!((t.date().as_str(), t.clock().as_str()), ("2026-08-23", "18:42:26.123"));
     }
 
     #[test]

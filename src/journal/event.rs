@@ -7,6 +7,8 @@
 
 use std::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::{Address, MessageId, Now, Reply, SessionId};
 
 /// One thing that happened.
@@ -32,9 +34,11 @@ pub enum Side {
 }
 
 /// Whether a line is as it should be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mark {
     /// Nothing to say.
+    #[default]
     Plain,
     /// `**`: breaks the protocol.
     Unexpected,
@@ -43,7 +47,8 @@ pub enum Mark {
 }
 
 /// How an attempt for one recipient ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ending {
     /// Taken by the next server.
     Delivered,
@@ -54,7 +59,8 @@ pub enum Ending {
 }
 
 /// How loud a word about the server itself is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Everyday.
     Info,

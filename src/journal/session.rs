@@ -1,0 +1,215 @@
+//! What the journal remembers of each session, and of each message that just came.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::What;
+use super::dialogue::Dialogue;
+use super::transcript::Chain;
+use crate::base::{MessageId, Now, SessionId, Time, Wall};
+
+/// The record of a session, live or ended.
+#[derive(Clone, Debug)]
+pub struct SessionRecord {
+    /// The other end; none when the journal missed the beginning.
+    pub peer: Option<SocketAddr>,
+    /// Outbound: the next server's name.
+    pub next: Option<Box<str>>,
+    /// When it began.
+    pub opened: Wall,
+    /// When it ended, and why.
+    pub closed: Option<(Wall, Box<str>)>,
+    /// Lines of its transcript, forgotten ones included.
+    pub lines: u64,
+    /// Transactions: MAIL commands that got 2xx.
+    pub transactions: u64,
+    /// Octets of message content.
+    pub octets: u64,
+    /// The end of its transcript.
+    pub(super) chain: Chain,
+}
+
+/// A session that goes on.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub record: SessionRecord,
+    pub dialogue: Dialogue,
+    /// When its last line was.
+    last: Time,
+}
+
+impl Live {
+    fn new(now: Now) -> Live {
+        let record = SessionRecord {
+            peer: None,
+            next: None,
+            opened: now.wall,
+            closed: None,
+            lines: 0,
+            transactions: 0,
+            octets: 0,
+            chain: Chain::default(),
+        };
+        Live { record, dialogue: Dialogue::new(now.time), last: now.time }
+    }
+
+    /// How long ago the last line was; this is the last one now.
+    pub fn elapsed(&mut self, now: Time) -> Duration {
+        let elapsed = now.since(self.last);
+        self.last = now;
+        elapsed
+    }
+
+    /// Learns from an event that is not a line.
+    pub fn learn(&mut self, what: &What<'_>, now: Time) {
+        match *what {
+            What::Opened { peer, next } => {
+                self.record.peer = Some(peer);
+                self.record.next = next.map(Box::from);
+            }
+            What::Content { octets, .. } => {
+                self.record.octets += octets;
+                self.dialogue.content(now);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// All sessions that the journal knows.
+#[derive(Debug)]
+pub struct Sessions {
+    live: HashMap<SessionId, Live>,
+    /// Oldest first.
+    ended: VecDeque<(SessionId, SessionRecord)>,
+    keep: usize,
+}
+
+impl Sessions {
+    /// Remembers the last `keep` ended sessions.
+    pub(super) fn new(keep: usize) -> Sessions {
+        Sessions { live: HashMap::new(), ended: VecDeque::new(), keep }
+    }
+
+    /// A session begins.
+    pub(super) fn open(&mut self, id: SessionId, now: Now) {
+        self.live.insert(id, Live::new(now));
+    }
+
+    /// A session that goes on.
+    pub(super) fn live_mut(&mut self, id: SessionId) -> Option<&mut Live> {
+        self.live.get_mut(&id)
+    }
+
+    /// A session that ended a moment ago: a message may become durable, or an attempt be
+    /// accounted for, when the peer is already gone. Such words must not bring it back to life.
+    pub(super) fn ended_mut(&mut self, id: SessionId) -> Option<&mut SessionRecord> {
+        const A_MOMENT: usize = 256;
+        let last = self.ended.iter_mut().rev().take(A_MOMENT);
+        last.into_iter().find(|(ended, _)| *ended == id).map(|(_, record)| record)
+    }
+
+    /// The session is over.
+    pub(super) fn close(&mut self, id: Option<SessionId>, why: &str, now: Now) {
+        let Some((id, live)) = id.and_then(|id| self.live.remove_entry(&id)) else { return };
+        if self.ended.len() >= self.keep {
+            self.ended.pop_front();
+        }
+        if self.keep > 0 {
+            let closed = Some((now.wall, Box::from(why)));
+            self.ended.push_back((id, SessionRecord { closed, ..live.record }));
+        }
+    }
+
+    /// The record of a session, live or ended not long ago.
+    pub fn get(&self, id: SessionId) -> Option<&SessionRecord> {
+        let live = self.live.get(&id).map(|live| &live.record);
+        live.or_else(|| self.ended().find(|(ended, _)| *ended == id).map(|(_, record)| record))
+    }
+
+    /// The ended ones, the last to end first.
+    pub fn ended(&self) -> impl Iterator<Item = (SessionId, &SessionRecord)> {
+        self.ended.iter().rev().map(|(id, record)| (*id, record))
+    }
+
+    /// How many go on.
+    pub fn live(&self) -> usize {
+        self.live.len()
+    }
+}
+
+/// When the last messages came: a table that newer ones overwrite, so that how long a message
+/// waited is known to the microsecond for most and to the second for all.
+#[derive(Debug)]
+pub(super) struct Arrivals {
+    /// Counter of the id and time, at the place that the counter says.
+    table: Vec<(u64, Time)>,
+}
+
+const ARRIVALS: usize = 1 << 14;
+
+impl Default for Arrivals {
+    fn default() -> Arrivals {
+        Arrivals { table: vec![(u64::MAX, Time::ZERO); ARRIVALS] }
+    }
+}
+
+impl Arrivals {
+    fn place(id: MessageId) -> usize {
+        (id.counter % ARRIVALS as u64) as usize
+    }
+
+    /// A message came.
+    pub fn insert(&mut self, id: MessageId, now: Time) {
+        self.table[Arrivals::place(id)] = (id.counter, now);
+    }
+
+    /// How long ago a message came.
+    pub fn age(&self, id: MessageId, now: Now) -> Duration {
+        match self.table[Arrivals::place(id)] {
+            (counter, arrived) if counter == id.counter => now.time.since(arrived),
+            _ => now.wall.since(Wall::from_secs(id.arrived.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_are_exact_while_they_last_and_to_the_second_after() {
+        let now = |ms: u64| Now {
+            time: Time::from_micros(ms * 1000),
+            wall: Wall::from_micros(ms as i64 * 1000 + 50_000_000),
+        };
+        let id = |counter| MessageId { counter, arrived: 50 };
+        let mut arrivals = Arrivals::default();
+        arrivals.insert(id(7), now(900).time);
+        assert_eq!(arrivals.age(id(7), now(1001)).as_millis(), 101);
+        arrivals.insert(id(7 + ARRIVALS as u64), now(1000).time);
+        assert_eq!(arrivals.age(id(7), now(1001)).as_millis(), 1001);
+        assert_eq!(arrivals.age(id(8), now(1001)).as_millis(), 1001);
+    }
+
+    #[test]
+    fn only_the_last_sessions_are_remembered() {
+        let mut sessions = Sessions::new(3);
+        let id = |n: u64| format!("i{n}").parse::<SessionId>().unwrap();
+        for n in 1..=5 {
+            sessions.open(id(n), Now::default());
+        }
+        assert_eq!(sessions.live(), 5);
+        for n in 1..=4 {
+            sessions.close(Some(id(n)), "quit", Now::default());
+        }
+        sessions.close(Some(id(1)), "again", Now::default());
+        sessions.close(None, "nobody", Now::default());
+        assert!(sessions.get(id(1)).is_none() && sessions.live() == 1);
+        assert!(sessions.get(id(5)).unwrap().closed.is_none());
+        assert_eq!(&*sessions.get(id(4)).unwrap().closed.as_ref().unwrap().1, "quit");
+        let ended: Vec<_> = sessions.ended().map(|(id, _)| id.number).collect();
+        assert_eq!(ended, [4, 3, 2]);
+    }
+}
