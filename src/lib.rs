@@ -7,4 +7,5 @@ pub mod base;
 pub mod config;
 pub mod journal;
 pub mod smtp;
+pub mod spool;
 pub mod sys;

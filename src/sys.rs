@@ -1,6 +1,66 @@
 //! The one file with `unsafe`: system calls that std does not have.
 #![allow(unsafe_code)]
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+
+/// The user as whom the process acts.
+pub fn effective_user() -> u32 {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Locks a file for this process, until it is closed or the process ends: false when another has
+/// it.
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    // SAFETY: the descriptor is open for as long as `file` lives.
+    match unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } {
+        0 => Ok(true),
+        _ => match io::Error::last_os_error() {
+            e if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            e => Err(e),
+        },
+    }
+}
+
+/// Raises the limit of open files to the hardest that is allowed; says what it is then.
+pub fn raise_file_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a struct of the right kind, for the time of the call.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return 256;
+    }
+    let before = limit.rlim_cur;
+    // macOS says "unlimited" and then refuses more than OPEN_MAX.
+    let most = if cfg!(target_os = "macos") { 10_240 } else { libc::rlim_t::MAX };
+    limit.rlim_cur = limit.rlim_max.min(most);
+    // SAFETY: as above; the struct is only read.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0 {
+        limit.rlim_cur
+    } else {
+        before
+    }
+}
+
+/// Lets the kernel begin to write a part of a file, so that a later sync has less to wait for.
+#[cfg(target_os = "linux")]
+pub fn write_out(file: &File, from: u64, octets: u64) -> io::Result<()> {
+    let (from, octets) = (from as libc::off64_t, octets as libc::off64_t);
+    // SAFETY: the descriptor is open; a wrong range is an error, not a fault.
+    let result = unsafe {
+        libc::sync_file_range(file.as_raw_fd(), from, octets, libc::SYNC_FILE_RANGE_WRITE)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Where the kernel takes no hint, the part is synced in larger steps.
+#[cfg(not(target_os = "linux"))]
+pub fn write_out(file: &File, from: u64, octets: u64) -> io::Result<()> {
+    const STEP: u64 = 4 << 20;
+    if from / STEP == (from + octets) / STEP { Ok(()) } else { file.sync_data() }
+}
+
 /// The system's own name, as `hostname` prints it; none when there is none or it is not UTF-8.
 pub fn hostname() -> Option<String> {
     // A POSIX name has at most 255 octets; one more so that a cut name still ends in NUL.
