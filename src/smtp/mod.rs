@@ -1,6 +1,9 @@
 //! SMTP as machines without I/O: octets and time in, actions out.
 
 pub mod client;
+pub mod data;
 mod gate;
+pub mod server;
+pub mod trace;
 
 pub use gate::{Facts, Stage, Verdict};

@@ -1,0 +1,1 @@
+//! The session in the small: what dialogs cannot say.
