@@ -159,7 +159,8 @@ fn damage_is_kept_apart_and_the_rest_stays() {
     let path = dir.path().join("queue").join(name);
     let whole = fs::read(&path).unwrap();
     let middle = whole.len() / 2;
-    for (octet, cut, expect) in [(0, whole.len(), 2), (middle, whole.len(), 2), (0, whole.len() - 9, 1)] {
+    let damages = [(0, whole.len(), 2), (middle, whole.len(), 2), (0, whole.len() - 9, 1)];
+    for (octet, cut, expect) in damages {
         let mut damaged = whole.clone();
         damaged[octet] ^= 1;
         damaged.truncate(cut);

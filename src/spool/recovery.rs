@@ -5,12 +5,12 @@
 //! | found | because | becomes |
 //! | --- | --- | --- |
 //! | a file in `incoming/` | a large message was not committed | removed: nobody was told 250 |
-//! | a whole record in `queue/` | committed | indexed; its checksum is looked at before it is sent |
-//! | a record cut short | a crash during the commit | `corrupt/`: nobody was told 250, but who knows |
-//! | octets that are no record | a disk that lies | `corrupt/`; the records after them are found again |
+//! | a whole record in `queue/` | committed | indexed; its checksum is checked before sending |
+//! | a record cut short | a crash during the commit | `corrupt/`: nobody was told 250 |
+//! | octets that are no record | a disk that lies | `corrupt/`; records after them are found |
 //! | all recipients done | the unlink was not synced | removed |
-//! | one id in two files | a crash between the copy of a straggler and its unlink | united: done wins |
-//! | a bounce, its recipients not marked | a crash between the bounce and the mark | marked |
+//! | one id in two files | a crash between a straggler's copy and unlink | united: done wins |
+//! | a bounce, recipients not marked | a crash between the bounce and the mark | marked |
 
 use std::io;
 use std::vec;

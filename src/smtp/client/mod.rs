@@ -59,7 +59,7 @@
 //!            4xx 5xx early                        accepted share it, Close(None)     Closed
 //!            EOF                                  Untried, Close(Lost)               Closed
 //! Final      2xx                                  accepted Delivered                 Done
-//!            4xx 5xx                              accepted share it                  Done, or Reset
+//!            4xx 5xx                              accepted share it                  Done/Reset
 //!            EOF, time-out                        accepted Deferred, uncertain       Closed
 //! Reset      gate: yes, RSET 2xx                  -                                  Done
 //! Done       MAILMAX not reached                  Done                               Idle
