@@ -81,6 +81,7 @@ impl ClientSession {
             self.unwanted(reply);
             return Mark::Plain;
         }
+        let place = self.state_name();
         let mark = match std::mem::replace(&mut self.state, State::Closed) {
             State::Greeting => self.greeted(reply),
             State::HelloSent(hello) => self.hello_answered(hello, reply),
@@ -101,7 +102,7 @@ impl ClientSession {
             }
         };
         if mark == Mark::Unexpected {
-            self.protocol(format!("{} {}", reply.code, self.where_unexpected()));
+            self.protocol(format!("{} is no answer here ({place})", reply.code));
         }
         mark
     }
@@ -110,10 +111,6 @@ impl ClientSession {
     fn tells_of_refused_mail(&self) -> bool {
         matches!(&self.state, State::Mail(tx)
             if matches!(tx.standing, Standing::Refused(_)) && !tx.awaited.is_empty())
-    }
-
-    fn where_unexpected(&self) -> String {
-        format!("is no answer here ({})", self.state_name())
     }
 
     fn greeted(&mut self, reply: &Reply) -> Mark {
@@ -173,12 +170,11 @@ impl ClientSession {
     fn mail_answered(&mut self, tx: &mut Tx, reply: &Reply) -> Mark {
         self.transactions = self.transactions.saturating_add(1);
         self.left = self.left.saturating_sub(1);
-        match reply.class() {
-            2 => tx.standing = Standing::Open,
-            4 | 5 => tx.standing = Standing::Refused(clip(reply)),
-            _ => return Mark::Unexpected,
-        }
-        Mark::Plain
+        tx.standing = match reply.class() {
+            4 | 5 => Standing::Refused(clip(reply)),
+            _ => Standing::Open,
+        };
+        if reply.class() == 3 { Mark::Unexpected } else { Mark::Plain }
     }
 
     fn rcpt_answered(&mut self, tx: &mut Tx, i: usize, reply: &Reply) -> Mark {

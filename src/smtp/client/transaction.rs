@@ -87,7 +87,7 @@ pub(super) enum Cursor {
 pub(super) enum Standing {
     /// No reply at all has come.
     Unheard,
-    /// MAIL was taken: a transaction is open at the server.
+    /// MAIL was answered and not refused: a transaction is open at the server.
     Open,
     /// MAIL was refused: this is everybody's fate.
     Refused(Reply),

@@ -134,7 +134,9 @@ pub enum Action {
     /// The transaction is over: each of its recipients had one `Outcome` or one `Untried`. The
     /// session is idle, or ends by itself: `is_idle()` tells.
     Done,
-    /// The connection is over: flush, close. The fault says whose doing it is.
+    /// The connection is over: flush, close. The fault says whose doing it is. What is left of
+    /// unfinished content is dropped, not flushed: the server may have left content behind and
+    /// read it as commands.
     Close(Fault),
 }
 

@@ -1,7 +1,11 @@
 //! A scripted server and a caller for the machine, without a network.
 
 mod dialogue;
+mod endings;
 mod gate;
+mod hostile;
+mod invariants;
+mod limits;
 
 use std::collections::VecDeque;
 
