@@ -55,10 +55,7 @@ impl ClientSession {
     /// A line that is no reply.
     fn broken(&mut self, error: ReplySyntax) {
         self.parser = Default::default();
-        match self.state {
-            State::QuitSent => self.state = State::Closing(Fault::None),
-            _ => self.protocol(error.to_string()),
-        }
+        self.protocol(error.to_string());
     }
 
     /// A whole reply. Gives how it is to be shown.

@@ -107,7 +107,6 @@ impl ClientSession {
     pub fn eof(&mut self, why: &str) {
         let fault = self.loss(why);
         self.lose(fault);
-        self.deadline = Time::NEVER;
     }
 
     /// The deadline has passed.
@@ -117,7 +116,6 @@ impl ClientSession {
         }
         let stage = self.awaits().map_or(Stage::Other, |(stage, _)| stage);
         self.lose(Fault::Timeout(stage));
-        self.deadline = Time::NEVER;
     }
 
     /// The caller cannot go on with this transaction (its content cannot be read, say): undecided
@@ -127,7 +125,6 @@ impl ClientSession {
         if self.tx().is_none() {
             return;
         }
-        self.deadline = Time::NEVER;
         self.end(Fault::None, Settlement::all(reply), reply);
     }
 
@@ -145,7 +142,7 @@ impl ClientSession {
         match &self.state {
             State::Mail(tx) => match tx.standing {
                 Standing::Unheard => self.transactions == 0,
-                Standing::Open => true,
+                Standing::Open => !tx.is_decided(),
                 Standing::Refused(_) => false,
             },
             State::Content(..) | State::Final(..) => true,
@@ -193,7 +190,6 @@ impl ClientSession {
             State::Mail(tx) if tx.batch.is_empty() && tx.awaited.len() <= 1 => {
                 State::Settle(tx, Settlement::untried(), Then::Quit(fault))
             }
-            State::ResetSent => State::Done(Then::Quit(fault)),
             other => {
                 self.state = other;
                 return self.end_certainly(fault, Settlement::untried());
@@ -224,6 +220,7 @@ impl ClientSession {
     /// Ends the connection; undecided recipients are settled as given, unless their fate is known.
     fn end_certainly(&mut self, fault: Fault, settlement: Settlement) {
         self.gate = Gate::Open;
+        self.deadline = Time::NEVER;
         let then = Then::Close(fault);
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             State::Mail(tx) if matches!(tx.standing, Standing::Refused(_)) => ended(tx, then),

@@ -99,10 +99,9 @@ pub(super) enum Next {
     Ask(Step),
     Send,
     Hear,
-    /// All is said and answered; nobody is to get the content.
+    /// Nobody is to get the content. All is said and answered; or nothing is said yet but what
+    /// lies in the batch, and the server need never know.
     End,
-    /// Nothing was sent yet, and there is nobody to send to: the server need not know.
-    Abandon,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,7 +160,6 @@ impl Tx {
         match self.cursor {
             Cursor::Mail => Next::Ask(Step::Mail),
             Cursor::Rcpt(i) => Next::Ask(Step::Rcpt(i)),
-            Cursor::Data if self.is_hopeless() && ready => Next::Abandon,
             Cursor::Data if self.is_hopeless() => Next::End,
             Cursor::Data if offered.chunking && ready => Next::Send,
             Cursor::Data if offered.chunking => Next::Ask(Step::Bdat),
@@ -201,7 +199,8 @@ impl Tx {
         if offered.size.is_some() {
             line.extend_from_slice(format!(" SIZE={}", order.size).as_bytes());
         }
-        if offered.eight_bit_mime && order.body == BodyType::EightBitMime {
+        // What is needed is offered: unfit() has seen to that.
+        if order.body == BodyType::EightBitMime {
             line.extend_from_slice(b" BODY=8BITMIME");
         }
         if needs_utf8(order) {
@@ -269,6 +268,12 @@ impl Tx {
     /// The first recipient from this position on whose outcome is not out.
     pub(super) fn untold(&self, from: usize) -> Option<usize> {
         (from..self.fates.len()).find(|i| self.fates[*i] != Fate::Told)
+    }
+
+    /// Every recipient's fate is known, told or not.
+    pub(super) fn is_decided(&self) -> bool {
+        let refused = matches!(self.cursor, Cursor::Refused(_)) && self.awaited.is_empty();
+        refused || self.untold(0).is_none()
     }
 
     /// No more recipients in this transaction: the server's limit is reached.

@@ -67,7 +67,7 @@ impl ClientSession {
                 self.state = State::Mail(tx);
                 Some(Action::Read)
             }
-            Next::End | Next::Abandon => {
+            Next::End => {
                 self.state = without_content(tx);
                 None
             }

@@ -267,6 +267,20 @@ fn quit_waits_for_the_transaction_and_ends_an_idle_session() {
     }
 }
 
+#[test]
+fn ready_comes_once_and_before_any_message() {
+    let mut session = ClientSession::new(config(), "192.0.2.25:25".parse().unwrap(), false);
+    drive(&mut session, b"220 mx\r\n", Time::ZERO, &mut vec![]);
+    let ehlo = b"250-mx\r\n250 DSN\r\n";
+    assert_eq!(session.step(ehlo, Time::ZERO).0, ehlo.len());
+    assert!(!session.is_idle());
+    assert_eq!(session.step(b"", Time::ZERO), (0, Action::Ready));
+    assert!(session.is_idle() && session.extensions().dsn && session.message().is_none());
+    assert_eq!(session.step(b"", Time::ZERO), (0, Action::Read));
+    session.begin(order(&["a@x"]), Time::ZERO);
+    assert_eq!(session.message(), Some(MessageId { counter: 1, arrived: 0 }));
+}
+
 /// A session that is idle after EHLO without extensions.
 pub fn ready(now: Time) -> ClientSession {
     let mut session = ClientSession::new(config(), "192.0.2.25:25".parse().unwrap(), false);

@@ -165,6 +165,9 @@ fn auth_codes_at_any_stage_pause_the_server() {
                 let report = two(extensions, &with(at, reply, &echoes));
                 assert_eq!(report.told(), ["10 untried", "11 untried", "done"], "{at}");
                 assert!(matches!(report.fault(), Fault::Server(r) if shown(r) == reply));
+                // QUIT is polite when no other reply is due and no content is under way.
+                let polite = report.said.last().unwrap() == "QUIT";
+                assert_eq!(polite, if extensions.is_empty() { at < 4 } else { at == 3 });
             }
         }
     }
@@ -243,6 +246,43 @@ fn refused_recipients_keep_their_outcome_when_the_connection_breaks() {
     let report = two("PIPELINING", &script);
     assert_eq!(report.told(), ["10 failed 550 no", "11 failed 550 no", "done"]);
     assert!(!report.fault().in_transaction());
+}
+
+#[test]
+fn what_is_decided_stays_decided() {
+    // The beginning of an additional reply holds the machine up, and then the connection breaks.
+    let refused = with(3, "554 no\n2<cut><eof>", &[]);
+    let nobody = vec![("MAIL", "250 ok"), ("RCPT", "554 no"), ("RCPT", "554 no\n2<cut><eof>")];
+    for script in [refused, nobody] {
+        for feed in [Feed::Whole, Feed::Octets] {
+            let play = Play::after_ehlo("", &script).order(order(&["a@x", "b@x"]));
+            let report = play.run_with(feed);
+            assert_eq!(report.told(), ["10 failed 554 no", "11 failed 554 no", "done"]);
+            assert_eq!(report.fault(), &lost(false, true));
+        }
+    }
+}
+
+#[test]
+fn the_end_of_the_connection_while_outcomes_are_told() {
+    for (line, told, server) in [
+        ("550 no\r\n", vec!["10", "done", "close"], false),
+        ("530 no\r\n", vec!["untried 10", "done", "close"], true),
+    ] {
+        let mut session = ready(Time::ZERO);
+        session.begin(order(&["a@x"]), Time::ZERO);
+        drive(&mut session, b"", Time::ZERO, &mut vec![]);
+        assert_eq!(session.step(line.as_bytes(), Time::ZERO).0, line.len());
+        if !server {
+            // Let it begin to tell.
+            assert!(matches!(session.step(b"", Time::ZERO).1, Action::Outcome { .. }));
+        }
+        session.eof("reset");
+        let mut did = vec![];
+        drive(&mut session, b"", Time::ZERO, &mut did);
+        let skip = usize::from(!server);
+        assert_eq!(did, told[skip..], "no QUIT to nobody");
+    }
 }
 
 #[test]
@@ -403,6 +443,10 @@ fn each_stage_has_its_time() {
         now
     };
     awaits(&mut session, "", t.mail);
+    // Only content counts as progress.
+    let deadline = session.deadline();
+    session.progress(deadline);
+    assert_eq!(session.deadline(), deadline);
     awaits(&mut session, "250 ok\r\n", t.rcpt);
     awaits(&mut session, "250 ok\r\n", t.data);
     let now = awaits(&mut session, "354 go\r\n", t.block);

@@ -271,19 +271,42 @@ fn a_refused_rset_or_quit_closes() {
         .rule(|s, _| ok_until(s, Stage::Rset, refuse(550)))
         .run();
     assert_eq!((report.told(), report.fault()), (vec!["10 failed 550 no", "done"], &Fault::None));
+    assert_eq!(report.said.len(), 3);
     let report = Play::after_ehlo("", &[]).rule(|s, _| ok_until(s, Stage::Quit, refuse(450))).run();
     assert_eq!((report.said.len(), report.fault()), (1, &Fault::None));
 }
 
 #[test]
 fn the_end_of_the_connection_is_noticed_at_the_gate_too() {
-    let mut session = dialogue::ready(Time::ZERO);
-    session.begin(order(&["a@x"]), Time::ZERO);
-    assert_eq!(session.step(b"", Time::ZERO), (0, Action::Ask(Stage::Mail)));
-    session.eof("reset");
-    // A verdict that comes too late changes nothing.
-    session.verdict(Verdict::Accept, Time::ZERO);
+    for verdict in [None, Some(Verdict::Accept), Some(refuse(550))] {
+        let mut session = dialogue::ready(Time::ZERO);
+        session.begin(order(&["a@x"]), Time::ZERO);
+        assert_eq!(session.step(b"", Time::ZERO), (0, Action::Ask(Stage::Mail)));
+        session.eof("reset");
+        assert!(!session.is_waiting() && session.deadline() == Time::NEVER);
+        // A verdict that comes too late changes nothing.
+        if let Some(verdict) = verdict {
+            session.verdict(verdict, Time::ZERO);
+        }
+        let mut did = vec![];
+        dialogue::drive(&mut session, b"", Time::ZERO, &mut did);
+        assert_eq!(did, ["untried 10", "done", "close"]);
+    }
+}
+
+#[test]
+fn what_waits_in_a_batch_has_not_been_sent_and_cannot_be_answered() {
+    let mut session = ClientSession::new(config(), "192.0.2.25:25".parse().unwrap(), false);
+    dialogue::drive(&mut session, b"220 mx\r\n", Time::ZERO, &mut vec![]);
+    dialogue::drive(&mut session, b"250-mx\r\n250 PIPELINING\r\n", Time::ZERO, &mut vec![]);
+    session.begin(order(&["a@x", "b@x"]), Time::ZERO);
+    for stage in [Stage::Mail, Stage::Rcpt, Stage::Rcpt] {
+        assert_eq!(session.step(b"", Time::ZERO), (0, Action::Ask(stage)));
+        session.verdict(Verdict::Accept, Time::ZERO);
+    }
+    let (_, heard) = session.step(b"250 ok\r\n", Time::ZERO);
+    assert!(matches!(heard, Action::Heard(_, Mark::Unexpected)));
     let mut did = vec![];
     dialogue::drive(&mut session, b"", Time::ZERO, &mut did);
-    assert_eq!(did, ["untried 10", "done", "close"]);
+    assert_eq!(did, ["10", "11", "done", "close"]);
 }

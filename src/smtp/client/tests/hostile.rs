@@ -260,7 +260,11 @@ fn a_reply_that_began_too_early_is_no_answer() {
         session.transmitted(Time::ZERO);
         let input = format!("{}{rest}", &begun[n..]);
         let (_, heard) = session.step(input.as_bytes(), Time::ZERO);
-        (heard, session.step(b"", Time::ZERO).1)
+        let (_, outcome) = session.step(b"", Time::ZERO);
+        assert_eq!(session.step(b"", Time::ZERO).1, Action::Done);
+        // In step only if the whole answer came in time.
+        assert_eq!(session.is_idle(), begun.is_empty());
+        (heard, outcome)
     };
     for (begun, rest) in [("2", "50 ok\r\n"), ("250-a\r\n", "250 ok\r\n"), ("250 ok\r", "\n")] {
         let (heard, outcome) = bdat(begun, rest);
