@@ -174,6 +174,17 @@ fn refused_data_concerns_the_accepted_recipients() {
 }
 
 #[test]
+fn refused_data_and_a_loss_before_the_recipients_are_answered() {
+    let script = [("MAIL", "250 ok"), ("RCPT", "250 ok"), ("RCPT", "<cut><eof>")];
+    let report = Play::after_ehlo("PIPELINING", &script)
+        .order(order(&["a@x", "b@x"]))
+        .rule(|s, _| ok_until(s, Stage::Data, refuse(451)))
+        .run();
+    assert_eq!(report.told(), ["10 deferred 451 4.7.1 rule", "11 untried", "done"]);
+    assert!(report.fault().in_transaction());
+}
+
+#[test]
 fn a_refusal_at_the_dot_closes_since_content_cannot_be_taken_back() {
     let report = Play::after_ehlo("", &GOOD[..4])
         .order(order(&["a@x", "b@x"]))
