@@ -3,13 +3,16 @@
 use super::*;
 use crate::base::{Notify, Recipient};
 
-/// Prints the seed when a run fails: set `MAILFLUX_SEED` to it to run that one alone.
-struct Seed(u64);
+/// Prints the seed of a run that does not survive: set `MAILFLUX_SEED` to it to run it alone.
+struct Seed {
+    seed: u64,
+    survived: bool,
+}
 
 impl Drop for Seed {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("MAILFLUX_SEED={}", self.0);
+        if !self.survived {
+            eprintln!("MAILFLUX_SEED={}", self.seed);
         }
     }
 }
@@ -326,9 +329,10 @@ fn whatever_the_server_does() {
     let seeds = one.map_or(0..20_000, |seed| seed..seed + 1);
     let (mut delivered, mut ended) = (0, 0);
     for seed in seeds {
-        let seed = Seed(seed);
-        let mut world = World::new(seed.0);
+        let mut guard = Seed { seed, survived: false };
+        let mut world = World::new(seed);
         world.run();
+        guard.survived = true;
         delivered += world.delivered;
         ended += world.ended;
     }
