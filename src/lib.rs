@@ -6,6 +6,7 @@
 pub mod base;
 pub mod config;
 pub mod journal;
+pub mod queue;
 pub mod smtp;
 pub mod spool;
 pub mod sys;

@@ -1,0 +1,169 @@
+//! The last words of next servers, shared by all who got the same, and bounded.
+//!
+//! A hostile next server that finds a new text for each recipient fills the table and no more: from
+//! then on only codes are kept, of which there are few.
+
+use std::num::NonZeroU16;
+
+use crate::base::{Enhanced, Reply};
+
+/// Octets of a text that are kept.
+const MAX_TEXT: usize = 512;
+/// Different replies that are kept with their texts: at worst 2 MiB.
+const MAX_TEXTS: usize = 4096;
+
+/// A reply in the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct ReplyId(NonZeroU16);
+
+impl ReplyId {
+    fn at(self) -> usize {
+        usize::from(self.0.get()) - 1
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    reply: Reply,
+    /// How many recipients have it; 0 is a free place.
+    users: u32,
+}
+
+#[derive(Default, Debug)]
+pub(super) struct Replies {
+    entries: Vec<Entry>,
+    /// Places in use, sorted by what stands there.
+    order: Vec<u16>,
+    free: Vec<u16>,
+}
+
+/// A reply as it is kept.
+pub(super) fn shortened(reply: &Reply) -> Reply {
+    let text = &reply.text[..reply.text.len().min(MAX_TEXT)];
+    Reply { code: reply.code, enhanced: reply.enhanced, text: text.to_vec().into() }
+}
+
+fn key(reply: &Reply) -> (u16, Option<Enhanced>, &[u8]) {
+    (reply.code, reply.enhanced, &reply.text)
+}
+
+impl Replies {
+    /// The number of different replies in use.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(super) fn get(&self, id: ReplyId) -> &Reply {
+        &self.entries[id.at()].reply
+    }
+
+    /// Keeps a reply for one more user.
+    pub(super) fn keep(&mut self, reply: &Reply) -> ReplyId {
+        let (code, text) = (reply.code, &reply.text[..reply.text.len().min(MAX_TEXT)]);
+        match self.find((code, reply.enhanced, text)) {
+            Ok(at) => self.share(at),
+            Err(at) if self.order.len() < MAX_TEXTS => self.add(at, shortened(reply)),
+            // Full: the code says the most important, and there are 400 of them.
+            Err(_) => {
+                let code = code.clamp(200, 599);
+                match self.find((code, None, b"")) {
+                    Ok(at) => self.share(at),
+                    Err(at) => self.add(at, Reply::bare(code, "")),
+                }
+            }
+        }
+    }
+
+    /// One user more has the same reply.
+    pub(super) fn again(&mut self, id: ReplyId) -> ReplyId {
+        self.entries[id.at()].users += 1;
+        id
+    }
+
+    /// One user less has this reply.
+    pub(super) fn release(&mut self, id: ReplyId) {
+        let entry = &mut self.entries[id.at()];
+        entry.users -= 1;
+        if entry.users == 0 {
+            if let Ok(at) = self.find(key(&self.entries[id.at()].reply)) {
+                self.order.remove(at);
+            }
+            self.entries[id.at()].reply = Reply::bare(0, "");
+            self.free.push(id.at() as u16);
+        }
+    }
+
+    /// Where in the order it stands, or would.
+    fn find(&self, wanted: (u16, Option<Enhanced>, &[u8])) -> Result<usize, usize> {
+        self.order.binary_search_by(|p| key(&self.entries[usize::from(*p)].reply).cmp(&wanted))
+    }
+
+    fn share(&mut self, at: usize) -> ReplyId {
+        self.again(id_of(self.order[at]))
+    }
+
+    fn add(&mut self, at: usize, reply: Reply) -> ReplyId {
+        let entry = Entry { reply, users: 1 };
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.entries[usize::from(place)] = entry;
+                place
+            }
+            None => {
+                self.entries.push(entry);
+                (self.entries.len() - 1) as u16
+            }
+        };
+        self.order.insert(at, place);
+        id_of(place)
+    }
+}
+
+fn id_of(place: u16) -> ReplyId {
+    ReplyId(NonZeroU16::MIN.saturating_add(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(code: u16, text: &str) -> Reply {
+        Reply::made(code, Some(Enhanced(4, 2, 1)), text.to_string())
+    }
+
+    #[test]
+    fn equal_replies_are_one_and_go_with_their_last_user() {
+        let mut replies = Replies::default();
+        let a = replies.keep(&reply(450, "busy"));
+        let b = replies.keep(&reply(451, "busy"));
+        let again = replies.keep(&reply(450, "busy"));
+        assert!(a == again && a != b && replies.len() == 2);
+        let third = replies.again(a);
+        for id in [a, again] {
+            replies.release(id);
+        }
+        assert_eq!(replies.get(third), &reply(450, "busy"));
+        replies.release(third);
+        assert_eq!(replies.len(), 1);
+        let c = replies.keep(&reply(450, "other"));
+        assert_eq!((replies.get(b), replies.get(c)), (&reply(451, "busy"), &reply(450, "other")));
+        assert_eq!(replies.entries.len(), 2, "places are used again");
+    }
+
+    #[test]
+    fn a_new_text_each_time_fills_a_bounded_table() {
+        let mut replies = Replies::default();
+        let text = |n: usize| format!("{n} {}", "x".repeat(8192));
+        let ids: Vec<ReplyId> =
+            (0..100_000).map(|n| replies.keep(&reply(400 + (n % 100) as u16, &text(n)))).collect();
+        assert!(replies.entries.len() <= MAX_TEXTS + 400);
+        assert!(replies.entries.iter().all(|e| e.reply.text.len() <= MAX_TEXT));
+        let kept = replies.get(ids[99_999]);
+        assert_eq!((kept.code, kept.text.len()), (499, 0));
+        for id in ids {
+            replies.release(id);
+        }
+        assert_eq!((replies.len(), replies.free.len()), (0, replies.entries.len()));
+    }
+}
