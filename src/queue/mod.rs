@@ -46,11 +46,11 @@
 //! | | `resume_server`, `probe_server`, `flush` | Open, window 1; or a probe |
 //! | Gone from the configuration | named there again | Open, window 1 |
 //!
-//! A server is Open with window 1 at the start; the setting `connections` bounds all windows. How long it backs off doubles with each failure and
-//! is forgotten when a transaction comes to its end: EHLO alone proves little, a server may greet
-//! everybody and take nothing. A connection that is alive goes on taking work while its server
-//! backs off: backing off is about new connections. (Some servers refuse the third connection and
-//! serve the first two well.)
+//! A server is Open with window 1 at the start; its setting `connections` bounds all windows. How
+//! long it backs off doubles with each failure, and is forgotten when a transaction comes to its
+//! end: EHLO alone proves little, a server may greet everybody and take nothing. A connection that
+//! is alive goes on taking work while its server backs off, since backing off is about new ones:
+//! some servers refuse the third connection and serve the first two well.
 //!
 //! # Time
 //!
