@@ -5,7 +5,9 @@
 
 pub mod base;
 pub mod config;
+pub mod demo;
 pub mod journal;
+pub mod logger;
 pub mod queue;
 pub mod smtp;
 pub mod spool;

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// The user as whom the process acts.
 pub fn effective_user() -> u32 {
@@ -75,8 +75,57 @@ pub fn hostname() -> Option<String> {
     std::str::from_utf8(&name[..end]).ok().map(str::to_owned)
 }
 
+/// Whether a write to the descriptor has room now, or fails at once; files always have.
+pub fn has_room(fd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+    // SAFETY: the pointer is to one pollfd, for the time of the call, which does not wait.
+    unsafe { libc::poll(&mut poll, 1, 0) > 0 }
+}
+
+/// The login name of the user as whom the process acts, from the system's list of users.
+pub fn user_name() -> Option<String> {
+    let mut buffer = vec![0 as libc::c_char; 16 << 10];
+    // SAFETY: all zero is a valid value of this struct of integers and pointers.
+    let mut user: libc::passwd = unsafe { std::mem::zeroed() };
+    let mut found = std::ptr::null_mut();
+    // SAFETY: all pointers are to live memory of the right kind, and the length is the buffer's.
+    let result = unsafe {
+        let (at, size) = (buffer.as_mut_ptr(), buffer.len());
+        libc::getpwuid_r(effective_user(), &mut user, at, size, &mut found)
+    };
+    if result != 0 || found.is_null() || user.pw_name.is_null() {
+        return None;
+    }
+    // SAFETY: on success the name is a C string in `buffer`, which is still alive.
+    let name = unsafe { std::ffi::CStr::from_ptr(user.pw_name) };
+    name.to_str().ok().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::fd::AsFd as _;
+
+    #[test]
+    fn what_is_full_has_no_room() {
+        let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(super::has_room(writer.as_fd()));
+        writer.set_nonblocking(true).unwrap();
+        while writer.write(&[0; 512]).is_ok() {}
+        assert!(!super::has_room(writer.as_fd()));
+        drop(reader);
+        // Now a write fails at once.
+        assert!(super::has_room(writer.as_fd()));
+    }
+
+    #[test]
+    fn users_have_names() {
+        // A container may run as a user that nobody has entered anywhere.
+        if let Some(name) = super::user_name() {
+            assert!(!name.is_empty());
+        }
+    }
+
     #[test]
     fn the_system_has_a_name() {
         assert!(super::hostname().is_some_and(|name| !name.contains('\0')));

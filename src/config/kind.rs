@@ -97,7 +97,7 @@ impl fmt::Display for Kind {
                 write!(f, "duration, {} to {}", show_duration(*min), show_duration(*max))
             }
             Kind::Choice(words) => f.write_str(&words.join(", ")),
-            Kind::LogFilter => f.write_str("filter, such as `info` or `warn,mailflux=debug`"),
+            Kind::LogFilter => f.write_str("filter, such as `info` or `warn,smtp=debug`"),
             Kind::Names => f.write_str("names of next servers, comma-separated"),
         }
     }

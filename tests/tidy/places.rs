@@ -16,20 +16,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("spool", &["base", "sys"]),
     ("queue", &["base", "journal"]),
     ("config", &["base", "sys"]),
+    ("logger", &["base", "sys", "journal", "config"]),
+    ("demo", &["base"]),
     ("control", &["base", "journal"]),
     ("console", &["base", "journal", "control"]),
     (
         "reactor",
         &[
             "base", "sys", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
-            "control", "console", "sink",
+            "control", "console", "sink", "logger", "demo",
         ],
     ),
     (
         "cli",
         &[
             "base", "sys", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
-            "control", "console", "reactor",
+            "control", "console", "reactor", "logger",
         ],
     ),
 ];
@@ -62,7 +64,7 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Parts that are data and functions only.
-const PURE: &[&str] = &["base", "journal", "smtp", "dns", "rules", "queue"];
+const PURE: &[&str] = &["base", "journal", "smtp", "dns", "rules", "queue", "demo"];
 
 /// The top-level modules that a file's code names, with positions.
 fn imports(file: &File, code: &str) -> Vec<(usize, String)> {

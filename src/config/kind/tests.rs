@@ -104,7 +104,7 @@ fn choices_and_filters() {
     good(tls, "none", Value::Text("none".into()));
     bad(tls, "nome", "did you mean 'none'?");
     bad(tls, "quick", "write one of auto, none");
-    for text in ["info", "OFF", "warn,mailflux=debug", "mailflux::smtp", "info/x"] {
+    for text in ["info", "OFF", "warn,smtp=debug", "next_server=trace", "info/x"] {
         good(Kind::LogFilter, text, Value::Text(text.into()));
     }
     bad(Kind::LogFilter, "inof", "did you mean 'info'?");
