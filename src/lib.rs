@@ -4,11 +4,16 @@
 //! Read `ARCHITECTURE.md` first; then the modules from the bottom up, in the order below.
 
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod dns;
 pub mod journal;
 pub mod logger;
 pub mod queue;
+pub mod reactor;
+pub mod rules;
+pub mod sink;
 pub mod smtp;
 pub mod spool;
 pub mod sys;

@@ -544,7 +544,9 @@ impl<D: Disk> Spool<D> {
     }
 
     /// A clean end: the counter is kept exactly, so that identities have no gaps.
-    pub fn close(mut self) {
-        let _ = self.disk.set_counter(self.next);
+    pub fn close(&mut self) {
+        if self.disk.set_counter(self.next).is_ok() {
+            self.reserved = self.next;
+        }
     }
 }

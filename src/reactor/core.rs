@@ -1,0 +1,332 @@
+//! The core: everything that the connections share, and nothing that has a socket.
+//!
+//! A connection's turn borrows itself, the network and this; so no connection can reach another,
+//! and the borrow checker holds the rule.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::net::Token;
+use super::store::Pending;
+use crate::base::{
+    Enhanced, Envelope, MessageId, Now, Recipient, Reply, SessionId, Status, Time, Wall,
+};
+use crate::config::{Config, LogFormat, NextServerSettings};
+use crate::dns::{self, Hosts};
+use crate::journal::{self, Event, Journal, JournalConfig, Level, What};
+use crate::queue::{Delivery, Queue, QueueConfig, ServerId, ServerLimits};
+use crate::rules::Relay;
+use crate::sink::{Parcel, Sink};
+use crate::smtp::client::{ClientConfig, Timeouts, Transaction};
+use crate::smtp::server::ServerConfig;
+use crate::smtp::{Facts, Stage, Verdict};
+use crate::spool::{Disk, Spool, SpoolError};
+
+/// What a listener's connections are for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Mail that is kept in the spool and forwarded.
+    Relay,
+    /// The built-in next server.
+    Sink,
+}
+
+/// Spool, queue, journal, rules, and the mail between them.
+pub struct Core<D: Disk> {
+    /// The configuration.
+    pub config: Config,
+    /// Who listens to what happens.
+    pub journal: Journal,
+    /// The messages.
+    pub spool: Spool<D>,
+    /// When each is due, and where.
+    pub queue: Queue,
+    pub(super) sink: Sink,
+    pub(super) pending: Vec<Pending>,
+    pub(super) pending_sink: Vec<(Token, Parcel)>,
+    pub(super) relay_session: ServerConfig,
+    pub(super) sink_session: ServerConfig,
+    relay: Relay,
+    hosts: Hosts,
+    draining: bool,
+}
+
+impl<D: Disk> Core<D> {
+    /// A core for this configuration and an opened spool.
+    pub fn new(
+        config: Config,
+        spool: Spool<D>,
+        sink: Sink,
+        hosts: Hosts,
+        seed: u64,
+        now: Now,
+    ) -> Core<D> {
+        let server = &config.server;
+        let relay_session = ServerConfig {
+            hostname: server.hostname.clone(),
+            max_message_size: server.max_message_size,
+            max_recipients: server.max_recipients,
+            max_errors: server.max_errors,
+            max_hops: server.max_hops,
+            timeout: server.timeout,
+            starttls: false,
+        };
+        let servers: Vec<(String, ServerLimits)> =
+            config.next_servers.iter().map(|s| (s.name.clone(), limits_of(s))).collect();
+        let queue = QueueConfig {
+            interval: config.queue.interval,
+            retry_min: config.queue.retry_min,
+            retry_max: config.queue.retry_max,
+            expire: config.queue.expire,
+            delay_notice: config.queue.delay_notice,
+        };
+        Core {
+            journal: Journal::new(
+                JournalConfig { log_format: log_format(&config), ..JournalConfig::default() },
+                now,
+            ),
+            queue: Queue::new(queue, &servers, seed),
+            relay: Relay::new(&server.relay_from, &server.relay_to),
+            // A sink takes what a relay would refuse: it is for trials.
+            sink_session: ServerConfig { max_message_size: 0, ..relay_session.clone() },
+            relay_session,
+            spool,
+            sink,
+            pending: Vec::new(),
+            pending_sink: Vec::new(),
+            hosts,
+            draining: false,
+            config,
+        }
+    }
+
+    /// The settings of a session.
+    pub fn session_config(&self, role: Role) -> &ServerConfig {
+        match role {
+            Role::Relay => &self.relay_session,
+            Role::Sink => &self.sink_session,
+        }
+    }
+
+    /// The settings of a session with a next server.
+    pub fn client_config(&self) -> ClientConfig {
+        ClientConfig {
+            hostname: self.config.server.hostname.clone(),
+            timeouts: Timeouts::default(),
+        }
+    }
+
+    /// The verdict of the gate on the inbound leg.
+    pub fn decide(&self, role: Role, stage: Stage, facts: &Facts<'_>) -> Verdict {
+        match role {
+            Role::Relay => self.relay.decide(stage, facts),
+            Role::Sink => Verdict::Accept,
+        }
+    }
+
+    /// Says what happened.
+    pub fn note(
+        &mut self,
+        now: Now,
+        session: Option<SessionId>,
+        message: Option<MessageId>,
+        what: What<'_>,
+    ) {
+        self.journal.note(&Event { now, session, message, what });
+    }
+
+    /// Says something about the server itself.
+    pub fn say(&mut self, now: Now, level: Level, text: &str) {
+        self.note(now, None, None, What::Server { level, text });
+    }
+
+    /// No new work is begun: the server is ending.
+    pub fn set_draining(&mut self) {
+        self.draining = true;
+    }
+
+    /// Something is to be done without waiting for an event.
+    pub fn has_work(&self) -> bool {
+        self.has_commit() || self.spool.is_recovering()
+    }
+
+    /// When something is to be done whatever happens.
+    pub fn next_wake(&self, now: Now) -> Time {
+        let probe = self.queue.next_probe(now);
+        self.queue.next_sweep().min(probe).min(self.spool.next_trial())
+    }
+
+    /// A next server's settings.
+    pub fn server(&self, server: ServerId) -> &NextServerSettings {
+        &self.config.next_servers[usize::from(server.0)]
+    }
+
+    /// Where a next server may be reached, in the order in which to try.
+    pub fn addresses(&self, server: ServerId) -> Vec<SocketAddr> {
+        let settings = self.server(server);
+        let found = dns::lookup(&settings.host, &self.hosts);
+        found.into_iter().map(|ip| SocketAddr::new(ip, settings.port)).collect()
+    }
+
+    /// The next server of each recipient.
+    pub fn routes_of(&self, envelope: &Envelope) -> Vec<(u32, ServerId, Status)> {
+        (0..envelope.recipients.len() as u32).map(|i| (i, ServerId(0), Status::Pending)).collect()
+    }
+
+    /// Whether mail may go out: not before it is known what the spool holds, nor while outcomes
+    /// cannot be recorded (a restart would repeat everything), nor while the server ends.
+    pub fn may_forward(&self) -> bool {
+        !self.draining && !self.spool.is_recovering() && self.spool.failure().is_none()
+    }
+
+    /// The next transaction for a session with this server.
+    pub fn next_transaction(
+        &mut self,
+        server: ServerId,
+        now: Now,
+    ) -> Option<(Delivery, Transaction)> {
+        while self.may_forward() {
+            let delivery = self.queue.take(server)?;
+            match self.transaction(&delivery, now) {
+                Ok(Some(transaction)) => return Some((delivery, transaction)),
+                // Nothing is left to be done: another attempt, or a bounce found by recovery, did it.
+                Ok(None) => {
+                    let counter = delivery.id.counter;
+                    self.queue.remove(counter);
+                    self.queue.finished(delivery, &[], now);
+                }
+                Err(e) => self.unreadable(delivery, &e, now),
+            }
+        }
+        None
+    }
+
+    fn transaction(
+        &mut self,
+        delivery: &Delivery,
+        now: Now,
+    ) -> Result<Option<Transaction>, SpoolError> {
+        self.spool.check(delivery.id, now.time)?;
+        let head = self.spool.head(delivery.id)?;
+        let open = |i: &u32| head.statuses.get(*i as usize).is_some_and(|s| !s.done());
+        let recipients: Vec<(u32, Recipient)> = delivery
+            .recipients
+            .iter()
+            .copied()
+            .filter(open)
+            .map(|i| (i, head.envelope.recipients[i as usize].clone()))
+            .collect();
+        if recipients.is_empty() {
+            return Ok(None);
+        }
+        let envelope = &head.envelope;
+        Ok(Some(Transaction {
+            message: delivery.id,
+            from: envelope.from.clone(),
+            body: envelope.body,
+            utf8: envelope.utf8,
+            ret: envelope.ret,
+            envid: envelope.envid.clone(),
+            size: head.body,
+            recipients,
+        }))
+    }
+
+    /// A message that cannot be read: gone when it is damaged (it is in `corrupt/` then), tried
+    /// again when the disk is at fault.
+    fn unreadable(&mut self, delivery: Delivery, error: &SpoolError, now: Now) {
+        let text = format!("{}: {error}", delivery.id.short());
+        self.say(now, Level::Error, &text);
+        match error {
+            SpoolError::Corrupt { .. } | SpoolError::Unknown => {
+                self.queue.remove(delivery.id.counter);
+                self.queue.finished(delivery, &[], now);
+            }
+            _ => {
+                let reply = Reply::made(451, Some(Enhanced(4, 3, 0)), error.to_string());
+                self.queue.lost(delivery, &[], &reply, now);
+            }
+        }
+    }
+
+    /// Reads content of a message.
+    pub fn read_content(&mut self, id: MessageId, from: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match self.spool.read(id, from, buf) {
+            Ok(0) => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the spool file is cut short"))
+            }
+            Ok(n) => Ok(n),
+            Err(e) => Err(io::Error::other(e.to_string())),
+        }
+    }
+
+    /// Takes in what recovery finds, a slice a tick.
+    pub fn recover(&mut self, now: Now) {
+        /// About 2 ms of reading.
+        const FILES: usize = 64;
+        if !self.spool.is_recovering() {
+            return;
+        }
+        let found = self.spool.recover(FILES, now.time);
+        for complaint in &found.complaints {
+            self.say(now, Level::Error, complaint);
+        }
+        for head in found.heads {
+            let mut routes = self.routes_of(&head.envelope);
+            for (route, status) in routes.iter_mut().zip(&head.statuses) {
+                route.2 = *status;
+            }
+            self.queue.insert(head.id, head.arrived, &routes, now);
+        }
+        if found.complete {
+            let messages = self.spool.len();
+            if messages > 0 {
+                self.say(now, Level::Info, &format!("the spool holds {messages} messages"));
+            }
+        }
+    }
+
+    /// Tries a disk that has failed, when it is time.
+    pub fn try_disk(&mut self, now: Now) {
+        if self.spool.next_trial() > now.time {
+            return;
+        }
+        if self.spool.try_again(now.time) {
+            self.say(now, Level::Info, "the spool is well again");
+        } else if let Some(error) = self.spool.failure() {
+            let text = format!("the spool still fails: {error}");
+            self.say(now, Level::Error, &text);
+        }
+    }
+
+    /// A message came into the spool, or did not.
+    pub(super) fn accepted(&mut self, session: Option<SessionId>, id: MessageId, now: Now) {
+        let Ok(head) = self.spool.head(id) else { return };
+        let (from, recipients) = (head.envelope.from.clone(), head.envelope.recipients.len());
+        let size = head.body;
+        let what = What::Accepted { from: from.as_ref(), recipients, size };
+        self.note(now, session, Some(id), what);
+    }
+
+    /// The calendar time at which a message came, as far as its name tells.
+    pub fn arrived(id: MessageId) -> Wall {
+        Wall::from_secs(i64::from(id.arrived))
+    }
+
+    /// How long a message has been here.
+    pub fn age(id: MessageId, now: Now) -> Duration {
+        now.wall.since(Self::arrived(id))
+    }
+}
+
+fn limits_of(server: &NextServerSettings) -> ServerLimits {
+    ServerLimits { connections: server.connections }
+}
+
+fn log_format(config: &Config) -> journal::LogFormat {
+    match config.log.format {
+        LogFormat::Text => journal::LogFormat::Text,
+        LogFormat::Json => journal::LogFormat::Json,
+    }
+}

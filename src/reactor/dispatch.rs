@@ -1,0 +1,102 @@
+//! Due mail to next servers: which connections to open, which idle ones to wake.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use super::Reactor;
+use super::link::Link;
+use super::net::{Net, Token};
+use super::outbound::Outbound;
+use super::slots::Slot;
+use crate::base::{Enhanced, Leg, Reply, SessionId};
+use crate::config::Config;
+use crate::queue::ServerId;
+use crate::smtp::client::ClientSession;
+use crate::spool::Disk;
+
+/// The connections that are open to each next server, by [`ServerId`].
+pub struct NextServers {
+    open: Vec<Vec<Token>>,
+}
+
+impl NextServers {
+    /// No connections yet.
+    pub fn new(config: &Config) -> NextServers {
+        NextServers { open: config.next_servers.iter().map(|_| Vec::new()).collect() }
+    }
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// The queue's share of a tick: reports, then work for connections that idle, then new
+    /// connections for what is left.
+    pub fn dispatch(&mut self) {
+        self.core.sweep(self.now);
+        if !self.core.may_forward() {
+            return;
+        }
+        for index in 0..self.next.open.len() {
+            let server = ServerId(index as u16);
+            self.wake_idle(server);
+            let open = self.next.open[index].len();
+            for _ in 0..self.core.queue.connections_wanted(server, open, self.now) {
+                if !self.dial(server) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn wake_idle(&mut self, server: ServerId) {
+        for i in 0..self.next.open[usize::from(server.0)].len() {
+            if self.core.queue.server(server, self.now).due == 0 {
+                return;
+            }
+            let token = self.next.open[usize::from(server.0)][i];
+            if matches!(self.slots.get_mut(token), Some(Slot::Outbound(c)) if c.is_idle()) {
+                self.turn(token);
+            }
+        }
+    }
+
+    /// Opens a connection; false when that is not possible now.
+    fn dial(&mut self, server: ServerId) -> bool {
+        let mut addresses: VecDeque<SocketAddr> = self.core.addresses(server).into();
+        let token = self.slots.next_token();
+        let mut problem = None;
+        while let Some(address) = addresses.pop_front() {
+            match self.net.connect(address, token) {
+                Ok(stream) => {
+                    self.sessions_out += 1;
+                    let id = SessionId { leg: Leg::Out, number: self.sessions_out };
+                    let session = ClientSession::new(self.core.client_config(), address, false);
+                    let link = Link::new(stream, token, false);
+                    let c = Outbound::new(id, server, link, session, address, addresses, self.now);
+                    let mut armed = c.link.armed;
+                    self.timers.arm(token, c.deadline(), &mut armed);
+                    self.slots.insert(Slot::Outbound(Box::new(c)));
+                    if let Some(kept) = self.slots.armed(token) {
+                        *kept = armed;
+                    }
+                    self.next.open[usize::from(server.0)].push(token);
+                    return true;
+                }
+                Err(e) => problem = Some((address, e)),
+            }
+        }
+        let why = match problem {
+            Some((address, e)) => format!("cannot connect to {address}: {e}"),
+            None => format!(
+                "{} is not known: not an address, nor in /etc/hosts",
+                self.core.server(server).host
+            ),
+        };
+        let reply = Reply::made(451, Some(Enhanced(4, 4, 1)), why);
+        self.core.server_failed(server, &reply, self.now);
+        false
+    }
+
+    /// A connection to a next server is gone.
+    pub fn outbound_gone(&mut self, server: ServerId, token: Token) {
+        self.next.open[usize::from(server.0)].retain(|t| *t != token);
+    }
+}

@@ -1,0 +1,341 @@
+//! The inbound leg: one client's connection between its socket and its [`ServerSession`].
+//!
+//! A turn reads what is there, lets the machine step through it, and acts on what the machine
+//! says, until the socket is dry, the machine waits (at the gate or for the commit), the client
+//! does not take our replies, or the turn's budget is spent. A machine that waits takes no input:
+//! what a pipelining client has sent meanwhile stays in `input` or in the kernel.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use super::core::{Core, Role};
+use super::link::{Input, Link, Phase};
+use super::net::Net;
+use super::store::Storing;
+use crate::base::{Envelope, MessageId, Now, Reply, SessionId, Time};
+use crate::journal::{Mark, Side, What};
+use crate::smtp::server::{Action, Context, ServerSession};
+use crate::spool::Disk;
+
+/// Octets that one turn may read; then the others have theirs.
+const BUDGET: usize = 1 << 20;
+
+/// What a connection wants after its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// An event or a timer.
+    Wait,
+    /// Another turn at once: its budget was spent, not its input.
+    Again,
+    /// To be removed.
+    Gone,
+}
+
+/// A client's connection.
+pub struct Inbound<S, F> {
+    /// `i7`.
+    pub id: SessionId,
+    /// The client.
+    pub peer: SocketAddr,
+    /// Relay or sink.
+    pub role: Role,
+    /// The socket.
+    pub link: Link<S>,
+    /// The machine.
+    pub session: ServerSession,
+    /// Octets that were read and not taken yet: part of a line, or what waits behind the gate.
+    input: Vec<u8>,
+    gear: Gear,
+    storing: Option<Storing<F>>,
+    /// Why it ended, for the journal.
+    pub why: Cow<'static, str>,
+    /// The client has shut down its side.
+    ended: bool,
+}
+
+/// Whether the machine may be stepped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Gear {
+    /// It may.
+    Steps,
+    /// Its message is in the coming commit.
+    AwaitsCommit,
+}
+
+/// What stopped a run of steps.
+enum Stop {
+    /// The machine wants more input.
+    Read,
+    /// The machine waits for the gate or the commit.
+    Waits,
+    /// The client does not take our replies.
+    High,
+    /// The session is over.
+    Over,
+}
+
+impl<S, F> Inbound<S, F> {
+    /// A session for a connection that was just accepted.
+    pub fn new(id: SessionId, peer: SocketAddr, role: Role, link: Link<S>, cx: &Context) -> Self {
+        Inbound {
+            id,
+            peer,
+            role,
+            link,
+            session: ServerSession::new(peer, false, cx),
+            input: Vec::new(),
+            gear: Gear::Steps,
+            storing: None,
+            why: "closed".into(),
+            ended: false,
+        }
+    }
+
+    /// The connection's share of a tick.
+    pub fn turn<N: Net<Stream = S>, D: Disk<File = F>>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+        scratch: &mut [u8],
+    ) -> After {
+        let mut budget = BUDGET;
+        let mut stop = self.resume(core, now);
+        while self.link.phase == Phase::Open {
+            match stop {
+                Stop::Over => break,
+                Stop::High if self.flush(net).is_some() => stop = self.resume(core, now),
+                Stop::Waits | Stop::High => return self.rest(net),
+                Stop::Read if self.ended => {
+                    // Half-closed: all that was sent has been answered.
+                    self.why = "the client closed the connection".into();
+                    self.link.close(now.time);
+                }
+                Stop::Read if !self.link.is_readable() => return self.rest(net),
+                Stop::Read if budget == 0 => {
+                    return if self.rest(net) == After::Gone { After::Gone } else { After::Again };
+                }
+                Stop::Read => match self.link.read(net, scratch) {
+                    Ok(Input::Octets(n)) => {
+                        budget = budget.saturating_sub(n);
+                        stop = self.feed(core, now, &scratch[..n]);
+                    }
+                    Ok(Input::Dry) => {}
+                    Ok(Input::End) => self.ended = true,
+                    Err(e) => return self.broken(&e),
+                },
+            }
+        }
+        self.wind_down(net, now, scratch)
+    }
+
+    /// The timer of the session or of its closing link.
+    pub fn timeout<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
+        if self.link.phase == Phase::Open && self.session.deadline() <= now.time {
+            let cx = Context { config: core.session_config(self.role), now };
+            self.session.timeout(&cx);
+        }
+    }
+
+    /// The commit of this session's message is through, or failed.
+    pub fn committed<D: Disk<File = F>>(
+        &mut self,
+        core: &Core<D>,
+        result: Result<MessageId, Reply>,
+        now: Now,
+    ) {
+        let cx = Context { config: core.session_config(self.role), now };
+        self.session.committed(result, &cx);
+        self.gear = Gear::Steps;
+    }
+
+    /// When the connection wants its next turn, whatever happens.
+    pub fn deadline(&self) -> Time {
+        match self.link.phase {
+            Phase::Open => self.session.deadline(),
+            _ => self.link.deadline(),
+        }
+    }
+
+    /// The server is ending.
+    pub fn shutdown<D: Disk<File = F>>(&mut self, core: &Core<D>, now: Now) {
+        let cx = Context { config: core.session_config(self.role), now };
+        self.session.shutdown(&cx);
+    }
+
+    /// Nothing is left to be said.
+    pub fn is_over(&self) -> bool {
+        self.link.phase != Phase::Open && self.link.output.is_empty()
+    }
+
+    /// Lets go of what the connection holds outside itself.
+    pub fn release<D: Disk<File = F>>(&mut self, core: &mut Core<D>) {
+        self.abort(core);
+    }
+
+    fn wind_down<N: Net<Stream = S>>(
+        &mut self,
+        net: &mut N,
+        now: Now,
+        scratch: &mut [u8],
+    ) -> After {
+        if self.link.wind_down(net, now.time, scratch) {
+            After::Gone
+        } else if self.link.is_readable() {
+            After::Again
+        } else {
+            After::Wait
+        }
+    }
+
+    /// Runs the machine over fresh octets; no copy when none were left from before.
+    fn feed<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, fresh: &[u8]) -> Stop {
+        if !self.input.is_empty() {
+            self.input.extend_from_slice(fresh);
+            return self.resume(core, now);
+        }
+        let (taken, stop) = self.run(core, now, fresh);
+        self.input.extend_from_slice(&fresh[taken..]);
+        stop
+    }
+
+    /// Runs the machine over what was left; an idle session owns no buffer.
+    fn resume<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) -> Stop {
+        let mut kept = std::mem::take(&mut self.input);
+        let (taken, stop) = self.run(core, now, &kept);
+        if taken < kept.len() {
+            kept.drain(..taken);
+            self.input = kept;
+        }
+        stop
+    }
+
+    /// Steps until the machine stops; says how much of `input` it took, and why it stopped.
+    fn run<D: Disk<File = F>>(
+        &mut self,
+        core: &mut Core<D>,
+        now: Now,
+        input: &[u8],
+    ) -> (usize, Stop) {
+        let mut at = 0;
+        while self.link.phase == Phase::Open {
+            if self.gear == Gear::AwaitsCommit {
+                return (at, Stop::Waits);
+            }
+            if self.link.output.is_high() {
+                return (at, Stop::High);
+            }
+            let cx = Context { config: core.session_config(self.role), now };
+            let (taken, action) = self.session.step(&input[at..], &cx);
+            let stop = self.act(core, now, action, &input[at..]);
+            at += taken;
+            if let Some(stop) = stop {
+                return (at, stop);
+            }
+        }
+        (at, Stop::Over)
+    }
+
+    /// Does what the machine says.
+    fn act<D: Disk<File = F>>(
+        &mut self,
+        core: &mut Core<D>,
+        now: Now,
+        action: Action,
+        input: &[u8],
+    ) -> Option<Stop> {
+        match action {
+            Action::Read => return Some(Stop::Read),
+            Action::Ask(stage) => {
+                let verdict = core.decide(self.role, stage, &self.session.facts());
+                let cx = Context { config: core.session_config(self.role), now };
+                self.session.verdict(verdict, &cx);
+            }
+            Action::Reply(reply) => self.reply(core, now, &reply),
+            Action::Heard(range) => self.narrate(core, now, line(Side::Client, &input[range])),
+            Action::HeardSecret(text) => self.narrate(core, now, line(Side::Client, &text)),
+            Action::Begin(envelope) => self.begin(core, now, &envelope),
+            Action::Body(range) => self.store(core, now, &input[range]),
+            Action::Abort => self.abort(core),
+            Action::Refused(reply) => self.narrate(core, now, What::Refused { reply: &reply }),
+            Action::Commit => {
+                self.commit(core);
+                return Some(Stop::Waits);
+            }
+            // Never offered: `ServerConfig::starttls` stays false until the transport can do it.
+            Action::StartTls => self.link.close(now.time),
+            Action::Close(why) => {
+                self.why = why.into();
+                self.link.close(now.time);
+                return Some(Stop::Over);
+            }
+        }
+        None
+    }
+
+    fn reply<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, reply: &Reply) {
+        let start = self.link.output.tail().len();
+        reply.write_to(self.link.output.tail());
+        // Each line of the reply is a line of the transcript.
+        for text in self.link.output.tail()[start..].split(|b| *b == b'\n') {
+            if let Some(text) = text.strip_suffix(b"\r") {
+                core.note(now, Some(self.id), None, line(Side::Server, text));
+            }
+        }
+    }
+
+    fn narrate<D: Disk<File = F>>(&self, core: &mut Core<D>, now: Now, what: What<'_>) {
+        core.note(now, Some(self.id), None, what);
+    }
+
+    fn begin<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, envelope: &Envelope) {
+        self.abort(core);
+        match core.begin(self.role, envelope, now) {
+            Ok(storing) => self.storing = Some(storing),
+            Err(reply) => self.session.spool_failed(reply),
+        }
+    }
+
+    fn store<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, octets: &[u8]) {
+        let Some(storing) = &mut self.storing else { return };
+        if let Err(reply) = core.append(storing, octets, now) {
+            self.abort(core);
+            self.session.spool_failed(reply);
+        }
+    }
+
+    fn abort<D: Disk<File = F>>(&mut self, core: &mut Core<D>) {
+        if let Some(storing) = self.storing.take() {
+            core.abort(storing);
+        }
+    }
+
+    fn commit<D: Disk<File = F>>(&mut self, core: &mut Core<D>) {
+        // The machine commits only what it has begun, and begins anew only after this.
+        if let Some(storing) = self.storing.take() {
+            core.finish(storing, self.id, self.link.token);
+            self.gear = Gear::AwaitsCommit;
+        }
+    }
+
+    fn flush<N: Net<Stream = S>>(&mut self, net: &mut N) -> Option<()> {
+        self.link.flush(net).ok().filter(|done| *done).map(|_| ())
+    }
+
+    /// Flushes and waits.
+    fn rest<N: Net<Stream = S>>(&mut self, net: &mut N) -> After {
+        match self.link.flush(net) {
+            Ok(_) => After::Wait,
+            Err(e) => self.broken(&e),
+        }
+    }
+
+    fn broken(&mut self, error: &std::io::Error) -> After {
+        self.why = error.to_string().into();
+        After::Gone
+    }
+}
+
+fn line(side: Side, text: &[u8]) -> What<'_> {
+    What::Line { side, tls: false, text, mark: Mark::Plain }
+}

@@ -1,0 +1,188 @@
+//! A link: one connection's socket with its readiness and its unwritten output; both legs have one.
+//!
+//! ```text
+//!   Open ──close()──▶ Closing ──all written──▶ Lingering ──EOF, error or 2 s──▶ gone
+//! ```
+//!
+//! Closing a socket while unread input lies in it makes the kernel send RST, and an RST can
+//! overtake and destroy our last reply. So a link that closes first writes all, then says that it
+//! has nothing more to write, and then reads until the peer has understood.
+
+use std::io;
+use std::time::Duration;
+
+use super::net::{Net, Ready, Token};
+use super::output::Output;
+use super::transport::Transport;
+use crate::base::Time;
+
+/// How long a lingering link waits for the peer's end.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// How long a closing link waits for its last octets to be taken.
+pub const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Where a link is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// In use.
+    Open,
+    /// Its last octets are on their way out.
+    Closing {
+        /// When to give up.
+        until: Time,
+    },
+    /// Written and shut down; waits for the peer's end.
+    Lingering {
+        /// When to give up.
+        until: Time,
+    },
+}
+
+/// What reading brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// So many octets.
+    Octets(usize),
+    /// Nothing yet.
+    Dry,
+    /// The peer has ended its side.
+    End,
+}
+
+/// A socket, its readiness, its output.
+#[derive(Debug)]
+pub struct Link<S> {
+    /// The way to the wire.
+    pub transport: Transport<S>,
+    /// What waits to be written.
+    pub output: Output,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Its name in events and timers.
+    pub token: Token,
+    /// The earliest entry among the timers.
+    pub armed: Time,
+    /// Stands in the list of runnable connections.
+    pub queued: bool,
+    readable: bool,
+    writable: bool,
+    read_closed: bool,
+}
+
+impl<S> Link<S> {
+    /// A link on a connection that stands (or is being made: `writable` false).
+    pub fn new(stream: S, token: Token, writable: bool) -> Link<S> {
+        Link {
+            transport: Transport::Plain(stream),
+            output: Output::default(),
+            phase: Phase::Open,
+            token,
+            armed: Time::NEVER,
+            queued: false,
+            readable: false,
+            writable,
+            read_closed: false,
+        }
+    }
+
+    /// Takes the bits of an event. Events only ever set bits; system calls clear them.
+    pub fn mark(&mut self, ready: &Ready) {
+        self.readable |= ready.readable;
+        self.writable |= ready.writable;
+        self.read_closed |= ready.read_closed;
+    }
+
+    /// Reading may bring something.
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// Writing may take something.
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// A connect has not ended yet after all: wait for the next edge.
+    pub fn not_writable(&mut self) {
+        self.writable = false;
+    }
+
+    /// Reads once.
+    pub fn read<N: Net<Stream = S>>(&mut self, net: &mut N, buf: &mut [u8]) -> io::Result<Input> {
+        match self.transport.read(net, buf) {
+            Ok(0) => Ok(Input::End),
+            Ok(n) => {
+                // epoll(7), question 9: a short read has emptied the socket, and whatever comes
+                // later makes a new edge. It saves the read that would say WouldBlock. The end
+                // of the stream may be behind these octets without an edge of its own, though.
+                if n < buf.len() && !self.read_closed {
+                    self.readable = false;
+                }
+                Ok(Input::Octets(n))
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(Input::Dry)
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Input::Dry),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Writes what it can; true when nothing is left.
+    pub fn flush<N: Net<Stream = S>>(&mut self, net: &mut N) -> io::Result<bool> {
+        if self.output.is_empty() {
+            return Ok(true);
+        }
+        if !self.writable {
+            return Ok(false);
+        }
+        let transport = &mut self.transport;
+        let done = self.output.flush(|octets| transport.write(net, octets))?;
+        self.writable = done;
+        Ok(done)
+    }
+
+    /// Begins to close; what is in the output still goes out.
+    pub fn close(&mut self, now: Time) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing { until: now.after(LAST_WORDS) };
+        }
+    }
+
+    /// Drives a link that is no longer open; true when it may be dropped.
+    pub fn wind_down<N: Net<Stream = S>>(
+        &mut self,
+        net: &mut N,
+        now: Time,
+        scratch: &mut [u8],
+    ) -> bool {
+        if let Phase::Closing { until } = self.phase {
+            match self.flush(net) {
+                Err(_) => return true,
+                Ok(false) => return now >= until,
+                Ok(true) if self.transport.shutdown_write(net).is_err() => return true,
+                Ok(true) => self.phase = Phase::Lingering { until: now.after(LINGER) },
+            }
+        }
+        // A peer that goes on sending is drained in bounded portions, and not for ever.
+        for _ in 0..16 {
+            if !self.readable {
+                break;
+            }
+            match self.read(net, scratch) {
+                Ok(Input::Octets(_) | Input::Dry) => {}
+                Ok(Input::End) | Err(_) => return true,
+            }
+        }
+        matches!(self.phase, Phase::Lingering { until } if now >= until)
+    }
+
+    /// When the link itself wants to be asked, while it closes.
+    pub fn deadline(&self) -> Time {
+        match self.phase {
+            Phase::Open => Time::NEVER,
+            Phase::Closing { until } | Phase::Lingering { until } => until,
+        }
+    }
+}

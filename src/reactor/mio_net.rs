@@ -1,0 +1,151 @@
+//! The real network: mio for readiness, socket2 for the options that mio does not set, signal-hook
+//! for signals as events. The only file that imports them.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll};
+use signal_hook_mio::v1_0::Signals;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::clock::Clock;
+use super::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
+use crate::base::Now;
+
+const SIGNALS: mio::Token = mio::Token(usize::MAX);
+const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// Events taken from the kernel at once; more wait for the next tick.
+const EVENTS: usize = 1024;
+/// Connections that the kernel keeps for us until we accept them.
+const BACKLOG: i32 = 4096;
+
+/// The operating system's network.
+pub struct MioNet {
+    poll: Poll,
+    events: Events,
+    signals: Signals,
+    clock: Clock,
+    /// Held so that it can be given up when the process runs out of descriptors.
+    reserve: Option<File>,
+}
+
+impl MioNet {
+    /// Opens the event queue and takes over TERM, INT and HUP.
+    pub fn new() -> io::Result<MioNet> {
+        let poll = Poll::new()?;
+        let mut signals = Signals::new([libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
+        poll.registry().register(&mut signals, SIGNALS, Interest::READABLE)?;
+        Ok(MioNet {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            signals,
+            clock: Clock::new(),
+            reserve: File::open("/dev/null").ok(),
+        })
+    }
+}
+
+impl Net for MioNet {
+    type Listener = TcpListener;
+    type Stream = TcpStream;
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn poll(&mut self, wake: &mut Wake, timeout: Option<Duration>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        for event in &self.events {
+            if event.token() == SIGNALS {
+                wake.signals.extend(self.signals.pending().map(|signal| match signal {
+                    libc::SIGHUP => Signal::HangUp,
+                    _ => Signal::Terminate,
+                }));
+                continue;
+            }
+            // An error is found by the next call on the socket: let both sides try.
+            let failed = event.is_error();
+            wake.ready.push(Ready {
+                token: Token(event.token().0),
+                readable: event.is_readable() || event.is_read_closed() || failed,
+                writable: event.is_writable() || event.is_write_closed() || failed,
+                read_closed: event.is_read_closed() || failed,
+            });
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, at: SocketAddr, token: Token) -> io::Result<(TcpListener, SocketAddr)> {
+        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_reuse_address(true)?;
+        if at.is_ipv6() {
+            // `0.0.0.0:25` and `[::]:25` may stand side by side in `server.listen`.
+            socket.set_only_v6(true)?;
+        }
+        // Inherited by what is accepted: replies are written whole, so waiting for more to put
+        // into a segment (RFC 896) would only make pipelining clients wait.
+        socket.set_tcp_nodelay(true)?;
+        socket.bind(&at.into())?;
+        socket.listen(BACKLOG)?;
+        let mut listener = TcpListener::from_std(socket.into());
+        self.poll.registry().register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    }
+
+    fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+        listener.accept()
+    }
+
+    fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
+        self.poll.registry().register(stream, mio::Token(token.0), BOTH)
+    }
+
+    fn connect(&mut self, to: SocketAddr, token: Token) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect(to)?;
+        let _ = stream.set_nodelay(true);
+        self.poll.registry().register(&mut stream, mio::Token(token.0), BOTH)?;
+        Ok(stream)
+    }
+
+    fn established(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        // The order matters: a failed connect shows in SO_ERROR, and only when there is none does
+        // the lack of a peer mean "not yet".
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        match stream.peer_addr() {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
+            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn read(&mut self, stream: &mut TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+        stream.read(buf)
+    }
+
+    fn write(&mut self, stream: &mut TcpStream, buf: &[u8]) -> io::Result<usize> {
+        stream.write(buf)
+    }
+
+    fn shutdown_write(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        stream.shutdown(Shutdown::Write)
+    }
+
+    fn spare_descriptor(&mut self) -> SpareDescriptor {
+        if self.reserve.take().is_some() {
+            return SpareDescriptor::Released;
+        }
+        self.reserve = File::open("/dev/null").ok();
+        SpareDescriptor::None
+    }
+}

@@ -1,0 +1,95 @@
+//! The reactor: one thread, one loop, and everything that touches the world.
+//!
+//! Read in this order: `net` (what a network is), `tick` (the loop), `link` (one socket),
+//! `inbound` and `outbound` (a socket and its protocol machine), `core` (what they share), `store`
+//! (content on its way in), `dispatch` and `settle` (content on its way out, and what became of it).
+//! `mio_net` and `clock` are the real world; `sim` is another one.
+
+mod accept;
+mod clock;
+mod core;
+mod dispatch;
+mod inbound;
+mod link;
+mod mio_net;
+mod net;
+mod outbound;
+mod output;
+mod run;
+mod settle;
+mod slots;
+mod store;
+mod tick;
+mod timers;
+mod transport;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+pub use self::clock::wall_clock;
+pub use self::core::{Core, Role};
+use self::dispatch::NextServers;
+pub use self::mio_net::MioNet;
+pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
+pub use self::run::{RunOptions, run, run_sink};
+use self::slots::Slots;
+pub use self::tick::Life;
+use self::timers::Timers;
+use crate::base::{Now, Time};
+use crate::spool::Disk;
+
+/// Octets read from a socket, or from the spool, at once; one buffer for all.
+const SCRATCH: usize = 256 * 1024;
+
+/// The server: a network, the connections on it, and the core that they share.
+pub struct Reactor<N: Net, D: Disk> {
+    net: N,
+    /// What the connections share.
+    pub core: Core<D>,
+    slots: Slots<N, D::File>,
+    next: NextServers,
+    timers: Timers,
+    /// Connections that have something to do without waiting for an event.
+    runnable: Vec<Token>,
+    /// Connections that this tick's commit woke.
+    committed: Vec<Token>,
+    /// Connections to be removed at the end of the tick.
+    dead: Vec<Token>,
+    wake: Wake,
+    scratch: Vec<u8>,
+    now: Now,
+    life: Life,
+    /// When to accept again after descriptors ran out.
+    accept_again: Option<Time>,
+    /// Inbound connections, in all and of each client.
+    inbound: usize,
+    clients: HashMap<IpAddr, usize>,
+    sessions_in: u64,
+    sessions_out: u64,
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// A reactor without listeners.
+    pub fn new(net: N, core: Core<D>) -> Reactor<N, D> {
+        let now = net.now();
+        Reactor {
+            next: NextServers::new(&core.config),
+            net,
+            core,
+            slots: Slots::default(),
+            timers: Timers::default(),
+            runnable: Vec::new(),
+            committed: Vec::new(),
+            dead: Vec::new(),
+            wake: Wake::default(),
+            scratch: vec![0; SCRATCH],
+            now,
+            life: Life::Running,
+            accept_again: None,
+            inbound: 0,
+            clients: HashMap::new(),
+            sessions_in: 0,
+            sessions_out: 0,
+        }
+    }
+}

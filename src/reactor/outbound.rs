@@ -1,0 +1,490 @@
+//! The outbound leg: one connection to a next server between its socket and its [`ClientSession`].
+//!
+//! ```text
+//!   Dialing ──established──▶ Talking ──fault or quit──▶ (the link winds down)
+//!      └─refused: the next address─┘
+//! ```
+//!
+//! The machine knows the protocol; this file moves octets, streams content from the spool, and
+//! tells the queue how each recipient fared.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::core::Core;
+use super::inbound::After;
+use super::link::{Input, Link, Phase};
+use super::net::Net;
+use crate::base::{Enhanced, Now, Reply, SessionId, Time};
+use crate::journal::{Mark, Side, What};
+use crate::queue::{Delivery, Outcome, ServerId};
+use crate::smtp::Verdict;
+use crate::smtp::client::{Action, ClientSession, Fault, Mode, Transaction};
+use crate::smtp::data::DotEncoder;
+use crate::spool::Disk;
+
+/// How long one address may take to answer a connect; then the next is tried.
+const DIAL: Duration = Duration::from_secs(30);
+/// Octets that one turn may read.
+const BUDGET: usize = 1 << 18;
+/// Octets of content that one turn may send; then the others have theirs.
+const CONTENT_BUDGET: usize = 1 << 22;
+/// Octets of content read from the spool at once.
+const SLICE: usize = 1 << 16;
+
+/// Where the connection is in its life.
+enum Stage {
+    /// A connect is under way.
+    Dialing {
+        /// Addresses not tried yet.
+        rest: VecDeque<SocketAddr>,
+        /// When this address is given up.
+        until: Time,
+    },
+    /// The machine speaks.
+    Talking,
+}
+
+/// How far content on its way out has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Octets of it are still in the spool.
+    UnderWay,
+    /// All of it is written or queued; in dot mode its end is not.
+    Written,
+}
+
+/// Content on its way out.
+struct Sending {
+    stage: Content,
+    offset: u64,
+    size: u64,
+    /// None for BDAT, whose octets go as they are.
+    encoder: Option<DotEncoder>,
+}
+
+impl Sending {
+    fn is_under_way(&self) -> bool {
+        self.stage == Content::UnderWay
+    }
+}
+
+/// What is being delivered, and what became of it so far.
+pub struct Carrying {
+    /// Which message, which recipients.
+    pub delivery: Delivery,
+    /// Octets of the content.
+    pub size: u64,
+    /// One for each recipient that was tried.
+    pub outcomes: Vec<Outcome>,
+    /// Recipients taken by a server without DSN although the sender asked for news of success.
+    pub relayed: Vec<u32>,
+}
+
+/// A connection to a next server.
+pub struct Outbound<S> {
+    /// `o3`.
+    pub id: SessionId,
+    /// To which next server.
+    pub server: ServerId,
+    /// At which address.
+    pub peer: SocketAddr,
+    /// The socket.
+    pub link: Link<S>,
+    /// The machine.
+    pub session: ClientSession,
+    /// What it carries.
+    pub carrying: Option<Carrying>,
+    /// Why it ended, for the journal.
+    pub why: Cow<'static, str>,
+    /// The greeting and EHLO went well: the server lives.
+    pub ready: bool,
+    stage: Stage,
+    sending: Option<Sending>,
+    input: Vec<u8>,
+}
+
+impl<S> Outbound<S> {
+    /// A connection whose connect to the first of `addresses` was just begun.
+    pub fn new(
+        id: SessionId,
+        server: ServerId,
+        link: Link<S>,
+        session: ClientSession,
+        peer: SocketAddr,
+        rest: VecDeque<SocketAddr>,
+        now: Now,
+    ) -> Outbound<S> {
+        Outbound {
+            id,
+            server,
+            peer,
+            link,
+            session,
+            carrying: None,
+            why: "closed".into(),
+            ready: false,
+            stage: Stage::Dialing { rest, until: now.time.after(DIAL) },
+            sending: None,
+            input: Vec::new(),
+        }
+    }
+
+    /// Connected, greeted, and without work.
+    pub fn is_idle(&self) -> bool {
+        self.link.phase == Phase::Open && self.carrying.is_none() && self.session.is_idle()
+    }
+
+    /// The connection's share of a tick.
+    pub fn turn<N: Net<Stream = S>, D: Disk>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+        scratch: &mut [u8],
+    ) -> After {
+        if self.link.phase == Phase::Open && matches!(self.stage, Stage::Dialing { .. }) {
+            if let Some(after) = self.dial(net, core, now) {
+                return after;
+            }
+        }
+        let mut budget = BUDGET;
+        while self.link.phase == Phase::Open {
+            self.advance(core, now);
+            if self.link.phase != Phase::Open {
+                break;
+            }
+            if self.sending.as_ref().is_some_and(Sending::is_under_way) {
+                match self.transmit(net, core, now, scratch) {
+                    Ok(None) => continue,
+                    Ok(Some(after)) => return after,
+                    Err(e) => {
+                        self.lost(core, now, &e.to_string());
+                        continue;
+                    }
+                }
+            }
+            if let Err(e) = self.link.flush(net) {
+                self.lost(core, now, &e.to_string());
+                continue;
+            }
+            if !self.link.is_readable() {
+                return After::Wait;
+            }
+            if budget == 0 {
+                return After::Again;
+            }
+            match self.link.read(net, scratch) {
+                Ok(Input::Octets(n)) => {
+                    budget = budget.saturating_sub(n);
+                    self.input.extend_from_slice(&scratch[..n]);
+                }
+                Ok(Input::Dry) => {}
+                Ok(Input::End) => self.lost(core, now, "the next server closed the connection"),
+                Err(e) => self.lost(core, now, &e.to_string()),
+            }
+        }
+        if self.link.wind_down(net, now.time, scratch) {
+            return After::Gone;
+        }
+        if self.link.is_readable() { After::Again } else { After::Wait }
+    }
+
+    /// A timer of this connection is due.
+    pub fn timeout<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
+        if self.link.phase == Phase::Open
+            && matches!(self.stage, Stage::Talking)
+            && self.session.deadline() <= now.time
+        {
+            self.session.timeout(now.time);
+            self.advance(core, now);
+        }
+    }
+
+    /// When the connection wants its next turn, whatever happens.
+    pub fn deadline(&self) -> Time {
+        match (&self.link.phase, &self.stage) {
+            (Phase::Open, Stage::Dialing { until, .. }) => *until,
+            (Phase::Open, Stage::Talking) => self.session.deadline(),
+            _ => self.link.deadline(),
+        }
+    }
+
+    /// Ends the connection politely as soon as it carries nothing.
+    pub fn quit<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
+        match self.stage {
+            Stage::Talking if self.link.phase == Phase::Open => {
+                self.session.quit(now.time);
+                self.advance(core, now);
+            }
+            Stage::Dialing { .. } => self.link.close(now.time),
+            Stage::Talking => {}
+        }
+    }
+
+    /// Looks at a connect under way; `None` once it stands.
+    fn dial<N: Net<Stream = S>, D: Disk>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+    ) -> Option<After> {
+        let Stage::Dialing { rest, until } = &mut self.stage else { return None };
+        let mut problem = if now.time >= *until {
+            io::Error::from(io::ErrorKind::TimedOut)
+        } else if !self.link.is_writable() {
+            return Some(After::Wait);
+        } else {
+            match net.established(self.link.transport.socket()) {
+                Ok(true) => {
+                    let name = core.server(self.server).name.clone();
+                    let opened = What::Opened { peer: self.peer, next: Some(&name) };
+                    self.stage = Stage::Talking;
+                    core.note(now, Some(self.id), None, opened);
+                    return None;
+                }
+                Ok(false) => {
+                    self.link.not_writable();
+                    return Some(After::Wait);
+                }
+                Err(e) => e,
+            }
+        };
+        while let Some(address) = rest.pop_front() {
+            self.peer = address;
+            *until = now.time.after(DIAL);
+            match net.connect(address, self.link.token) {
+                Ok(stream) => {
+                    let (token, armed) = (self.link.token, self.link.armed);
+                    self.link = Link::new(stream, token, false);
+                    self.link.armed = armed;
+                    return Some(After::Wait);
+                }
+                Err(e) => problem = e,
+            }
+        }
+        self.why = format!("cannot connect to {}: {problem}", self.peer).into();
+        let reply = Reply::made(451, Some(Enhanced(4, 4, 1)), self.why.to_string());
+        core.server_failed(self.server, &reply, now);
+        Some(After::Gone)
+    }
+
+    /// Steps the machine until it wants something that is not there. An idle machine is given
+    /// the next delivery, so a connection carries message after message without going back to
+    /// the dispatcher.
+    pub fn advance<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
+        if matches!(self.stage, Stage::Dialing { .. }) {
+            return;
+        }
+        let input = std::mem::take(&mut self.input);
+        let mut at = 0;
+        while self.link.phase == Phase::Open {
+            let (taken, action) = self.session.step(&input[at..], now.time);
+            at += taken;
+            if !matches!(action, Action::Read) {
+                self.act(core, now, action);
+                continue;
+            }
+            if !self.is_idle() || at < input.len() {
+                break;
+            }
+            match core.next_transaction(self.server, now) {
+                Some((delivery, transaction)) => self.carry(delivery, transaction, now),
+                None => break,
+            }
+        }
+        if at < input.len() && self.link.phase == Phase::Open {
+            self.input = input[at..].to_vec();
+        }
+    }
+
+    /// Gives back what the connection holds outside itself.
+    pub fn release<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
+        if let Some(carrying) = self.carrying.take() {
+            core.settle(carrying, None, now);
+        }
+    }
+
+    fn carry(&mut self, delivery: Delivery, transaction: Transaction, now: Now) {
+        self.carrying = Some(Carrying {
+            delivery,
+            size: transaction.size,
+            outcomes: Vec::new(),
+            relayed: Vec::new(),
+        });
+        self.session.begin(transaction, now.time);
+    }
+
+    /// Does what the machine says.
+    fn act<D: Disk>(&mut self, core: &mut Core<D>, now: Now, action: Action) {
+        let message = self.carrying.as_ref().map(|c| c.delivery.id);
+        match action {
+            Action::Read => {}
+            Action::Ask(_) => self.session.verdict(Verdict::Accept, now.time),
+            Action::Send(octets) => self.send(core, now, &octets),
+            Action::Heard(reply, mark) => {
+                let mut wire = Vec::new();
+                reply.write_to(&mut wire);
+                for text in lines(&wire) {
+                    let what = What::Line { side: Side::Server, tls: false, text, mark };
+                    core.note(now, Some(self.id), message, what);
+                }
+            }
+            Action::Garbage(text) => {
+                let mark = Mark::Unexpected;
+                let what = What::Line { side: Side::Server, tls: false, text: &text, mark };
+                core.note(now, Some(self.id), message, what);
+            }
+            Action::Transmit(mode) => self.send_content(mode),
+            Action::Dot => {
+                if let Some(Sending { encoder: Some(encoder), .. }) = self.sending.take() {
+                    encoder.finish(self.link.output.tail());
+                }
+            }
+            Action::Outcome { recipient, ending, reply, relayed_without_dsn, .. } => {
+                if let Some(carrying) = &mut self.carrying {
+                    core.outcome(self.id, carrying, recipient, (ending, &reply), now);
+                    carrying.outcomes.push(Outcome { recipient, ending, reply });
+                    carrying.relayed.extend(relayed_without_dsn.then_some(recipient));
+                }
+            }
+            // The queue takes a recipient without an outcome for what it is.
+            Action::Untried(_) => {}
+            // Whose fault the end of a transaction is, the end of its connection tells.
+            Action::Done if !self.session.is_idle() => {}
+            Action::Done => {
+                if let Some(carrying) = self.carrying.take() {
+                    core.settle(carrying, None, now);
+                }
+            }
+            Action::Ready => {
+                self.ready = true;
+                core.server_alive(self.server, now);
+            }
+            Action::Close(fault) => self.fault(core, now, &fault),
+        }
+    }
+
+    /// Queues command lines; each is a line of the transcript.
+    fn send<D: Disk>(&mut self, core: &mut Core<D>, now: Now, octets: &[u8]) {
+        self.link.output.tail().extend_from_slice(octets);
+        let message = self.carrying.as_ref().map(|c| c.delivery.id);
+        for text in lines(octets) {
+            let what = What::Line { side: Side::Client, tls: false, text, mark: Mark::Plain };
+            core.note(now, Some(self.id), message, what);
+        }
+    }
+
+    /// The machine says that the connection is over, and whose fault it is.
+    fn fault<D: Disk>(&mut self, core: &mut Core<D>, now: Now, fault: &Fault) {
+        self.why = fault.to_string().into();
+        if let Some(carrying) = self.carrying.take() {
+            core.settle(carrying, Some(fault), now);
+        }
+        core.connection_over(self.server, fault, self.ready, now);
+        self.link.close(now.time);
+    }
+
+    fn send_content(&mut self, mode: Mode) {
+        let size = self.carrying.as_ref().map_or(0, |c| c.size);
+        let encoder = match mode {
+            Mode::Dot => Some(DotEncoder::default()),
+            Mode::Bdat { .. } => None,
+        };
+        self.sending = Some(Sending { stage: Content::UnderWay, offset: 0, size, encoder });
+    }
+
+    /// Streams content until all is written (`None`), the next server does not take more, or the
+    /// turn's budget is spent.
+    fn transmit<N: Net<Stream = S>, D: Disk>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+        scratch: &mut [u8],
+    ) -> io::Result<Option<After>> {
+        let (Some(sending), Some(carrying)) = (&mut self.sending, &self.carrying) else {
+            return Ok(None);
+        };
+        let mut budget = CONTENT_BUDGET;
+        loop {
+            while sending.offset < sending.size && !self.link.output.is_high() {
+                let want = usize::try_from(sending.size - sending.offset).unwrap_or(usize::MAX);
+                let part = &mut scratch[..want.min(SLICE)];
+                let n = core.read_content(carrying.delivery.id, sending.offset, part)?;
+                sending.offset += n as u64;
+                let tail = self.link.output.tail();
+                match &mut sending.encoder {
+                    Some(encoder) => encoder.encode(&part[..n], tail),
+                    None => tail.extend_from_slice(&part[..n]),
+                }
+                budget = budget.saturating_sub(n);
+            }
+            let before = self.link.output.len();
+            let flushed = self.link.flush(net)?;
+            if self.link.output.len() < before {
+                self.session.progress(now.time);
+            }
+            if sending.offset == sending.size {
+                // What is still in our queue counts as sent: its progress is watched above.
+                let (side, octets) = (Side::Client, sending.size);
+                let message = Some(carrying.delivery.id);
+                core.note(now, Some(self.id), message, What::Content { side, octets });
+                sending.stage = Content::Written;
+                self.session.transmitted(now.time);
+                return Ok(None);
+            }
+            if !flushed {
+                return Ok(Some(self.hear_early(net, core, now, scratch)));
+            }
+            if budget == 0 {
+                return Ok(Some(After::Again));
+            }
+        }
+    }
+
+    /// A next server that does not take content may be saying why, or be gone.
+    fn hear_early<N: Net<Stream = S>, D: Disk>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+        scratch: &mut [u8],
+    ) -> After {
+        while self.link.is_readable() && self.input.len() < BUDGET {
+            match self.link.read(net, scratch) {
+                Ok(Input::Octets(n)) => self.input.extend_from_slice(&scratch[..n]),
+                Ok(Input::Dry) => {}
+                Ok(Input::End) => {
+                    self.lost(core, now, "the next server closed the connection");
+                    return After::Again;
+                }
+                Err(e) => {
+                    self.lost(core, now, &e.to_string());
+                    return After::Again;
+                }
+            }
+        }
+        After::Wait
+    }
+
+    /// The connection broke. What had come before is still heard.
+    fn lost<D: Disk>(&mut self, core: &mut Core<D>, now: Now, why: &str) {
+        self.sending = None;
+        self.advance(core, now);
+        if self.link.phase == Phase::Open {
+            self.session.eof(why);
+            self.advance(core, now);
+            self.link.close(now.time);
+        }
+    }
+}
+
+/// The lines of what goes over the wire, without their ends.
+fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = octets.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+}

@@ -1,0 +1,150 @@
+//! From a configuration to a running server, and every way in which that can fail.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::core::{Core, Role};
+use super::mio_net::MioNet;
+use super::net::Net;
+use super::{Life, Reactor};
+use crate::base::{Failure, cause, exit};
+use crate::config::Config;
+use crate::dns::Hosts;
+use crate::journal::Level;
+use crate::sink::Sink;
+use crate::spool::{Disk, NoDisk, RealDisk, Spool, SpoolError};
+use crate::sys;
+
+/// How to run, beside what is configured.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct RunOptions {
+    /// Send sample mail through the server.
+    pub demo: bool,
+}
+
+/// Runs the server until it is told to end.
+pub fn run(config: Config, _options: RunOptions) -> Result<(), Failure> {
+    sys::raise_file_limit();
+    let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
+    let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
+    let (relays, sinks) = (config.server.listen.clone(), sink_addresses(&config));
+    serve(config, spool, &relays, &sinks)
+}
+
+/// Runs nothing but the built-in sink: no spool, no next server.
+pub fn run_sink(config: Config) -> Result<(), Failure> {
+    sys::raise_file_limit();
+    let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
+    let sinks = sink_addresses(&config);
+    serve(config, spool, &[], &sinks)
+}
+
+fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
+    config.sink.as_ref().map(|sink| sink.listen.clone()).unwrap_or_default()
+}
+
+fn serve<D: Disk>(
+    mut config: Config,
+    spool: Spool<D>,
+    relays: &[SocketAddr],
+    sinks: &[SocketAddr],
+) -> Result<(), Failure> {
+    let net = MioNet::new().map_err(|e| {
+        Failure::new(exit::SYSTEM, format!("cannot wait for events: {}", cause(&e)))
+    })?;
+    let store = config.sink.as_ref().and_then(|sink| sink.store.clone());
+    let sink = Sink::open(store.as_deref()).map_err(|e| store_failure(store.as_deref(), &e))?;
+    // A server listens while it recovers: a large spool must not keep clients waiting.
+    let seed = u64::from(std::process::id()) ^ net.now().wall.as_micros().unsigned_abs();
+    let hosts = Hosts::parse(&fs::read_to_string("/etc/hosts").unwrap_or_default());
+    let now = net.now();
+    if relays.is_empty() {
+        config.next_servers.clear();
+    }
+    let mut reactor = Reactor::new(net, Core::new(config, spool, sink, hosts, seed, now));
+    for (addresses, role) in [(sinks, Role::Sink), (relays, Role::Relay)] {
+        for at in addresses {
+            let local = reactor.listen(*at, role).map_err(|e| listen_failure(*at, &e))?;
+            reactor.core.listening(role, local, now);
+        }
+    }
+    let result = reactor.run();
+    result.map_err(|e| Failure::new(exit::SYSTEM, format!("the event loop failed: {}", cause(&e))))
+}
+
+fn spool_failure(error: &SpoolError) -> Failure {
+    match error {
+        SpoolError::Io { error: e, .. } if e.kind() == io::ErrorKind::PermissionDenied => {
+            Failure::new(
+                exit::NO_PERMISSION,
+                format!(
+                    "{error}; give the user that runs mailflux the folder, or choose another with -d"
+                ),
+            )
+        }
+        SpoolError::Locked { .. } => Failure::new(
+            exit::CANNOT_CREATE,
+            format!("{error}; end that one first, or choose another spool with -d"),
+        ),
+        _ => Failure::new(exit::CANNOT_CREATE, format!("{error}; choose another spool with -d")),
+    }
+}
+
+fn store_failure(store: Option<&Path>, error: &io::Error) -> Failure {
+    let path = store.map_or(String::new(), |p| p.display().to_string());
+    let code = match error.kind() {
+        io::ErrorKind::PermissionDenied => exit::NO_PERMISSION,
+        _ => exit::CANNOT_CREATE,
+    };
+    Failure::new(
+        code,
+        format!("cannot create the Maildir {path}: {}; see sink.store", cause(error)),
+    )
+}
+
+fn listen_failure(at: SocketAddr, error: &io::Error) -> Failure {
+    let (code, hint) = match error.kind() {
+        io::ErrorKind::PermissionDenied => (
+            exit::NO_PERMISSION,
+            "use a port from 1024 up or give the program the right to bind (on Linux: setcap cap_net_bind_service=+ep)",
+        ),
+        io::ErrorKind::AddrInUse => {
+            (exit::CANNOT_CREATE, "another program has it: end that one, or choose another with -l")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            (exit::CANNOT_CREATE, "this machine has no such address: see server.listen")
+        }
+        _ => (exit::CANNOT_CREATE, "see server.listen"),
+    };
+    Failure::new(code, format!("cannot listen on {at}: {}; {hint}", cause(error)))
+}
+
+impl<D: Disk> Core<D> {
+    /// A listener stands. A next server that is the sink in this process learns its port here.
+    fn listening(&mut self, role: Role, local: SocketAddr, now: crate::base::Now) {
+        let what = match role {
+            Role::Relay => "accepting mail",
+            Role::Sink => "the built-in sink listens",
+        };
+        self.say(now, Level::Info, &format!("{what} on {local}"));
+        if role == Role::Sink {
+            for server in self.config.next_servers.iter_mut().filter(|s| s.is_sink && s.port == 0) {
+                server.port = local.port();
+            }
+        }
+    }
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// The loop has ended: connections are dropped, the spool is closed in order.
+    pub(super) fn finish(&mut self) {
+        self.life = Life::Over;
+        for token in self.slots.tokens() {
+            self.remove(token);
+        }
+        self.core.say(self.now, Level::Info, "ended");
+        self.core.spool.close();
+    }
+}

@@ -1,0 +1,103 @@
+//! What became of mail: outcomes into the spool, the queue and the journal.
+
+use super::core::Core;
+use super::outbound::Carrying;
+use crate::base::{Enhanced, MessageId, Now, Reply, SessionId, Status};
+use crate::journal::{Ending, Level, What};
+use crate::queue::ServerId;
+use crate::smtp::client::Fault;
+use crate::spool::Disk;
+
+impl<D: Disk> Core<D> {
+    /// The attempt for one recipient ended. A delivery is recorded at once, so that a crash
+    /// repeats as little as can be.
+    pub(super) fn outcome(
+        &mut self,
+        session: SessionId,
+        carrying: &Carrying,
+        recipient: u32,
+        (ending, reply): (Ending, &Reply),
+        now: Now,
+    ) {
+        let (id, server) = (carrying.delivery.id, carrying.delivery.server);
+        let address = self.spool.head(id).ok().and_then(|head| {
+            head.envelope.recipients.get(recipient as usize).map(|r| r.address.clone())
+        });
+        if let Some(address) = address {
+            let next = self.server(server).name.clone();
+            let what = What::Outcome { recipient: &address, ending, reply, next: &next };
+            self.note(now, Some(session), Some(id), what);
+        }
+        if ending == Ending::Delivered {
+            self.mark(id, recipient, Status::Delivered, now);
+        }
+    }
+
+    /// Records how a recipient stands. When that fails the disk is failing, and forwarding waits.
+    pub(super) fn mark(&mut self, id: MessageId, recipient: u32, status: Status, now: Now) {
+        match self.spool.mark(id, recipient, status, now.time) {
+            Ok(true) => self.note(now, None, Some(id), What::Retired),
+            Ok(false) => {}
+            Err(e) => self.say(now, Level::Error, &format!("cannot record an outcome: {e}")),
+        }
+    }
+
+    /// A transaction is over. `fault` is why its connection ended, when it ended with it.
+    pub(super) fn settle(&mut self, carrying: Carrying, fault: Option<&Fault>, now: Now) {
+        let Carrying { delivery, outcomes, .. } = carrying;
+        match fault.filter(|f| f.in_transaction()) {
+            Some(fault) => {
+                let why = fault.reply().unwrap_or_else(no_words);
+                self.queue.lost(delivery, &outcomes, &why, now);
+            }
+            None => self.queue.finished(delivery, &outcomes, now),
+        }
+    }
+
+    /// A next server greeted us and took our EHLO.
+    pub(super) fn server_alive(&mut self, server: ServerId, now: Now) {
+        self.queue.alive(server, now);
+    }
+
+    /// A next server cannot be reached, or does not want us.
+    pub(super) fn server_failed(&mut self, server: ServerId, why: &Reply, now: Now) {
+        self.queue.failed(server, why, now);
+        let name = self.server(server).name.clone();
+        let state = String::from_utf8_lossy(&why.on_one_line()).into_owned();
+        let what = What::NextServer { name: &name, state: &state, level: Level::Warn };
+        self.note(now, None, None, what);
+    }
+
+    /// A connection to a next server is over: whose fault was it?
+    pub(super) fn connection_over(
+        &mut self,
+        server: ServerId,
+        fault: &Fault,
+        ready: bool,
+        now: Now,
+    ) {
+        let blames_server = match fault {
+            Fault::None => false,
+            Fault::Server(_) | Fault::Unavailable { in_transaction: false, .. } => true,
+            Fault::Lost { idle: true, .. } => false,
+            // Before EHLO was answered nothing else can be at fault.
+            _ => !ready,
+        };
+        if blames_server {
+            let why = fault.reply().unwrap_or_else(no_words);
+            self.server_failed(server, &why, now);
+        }
+    }
+
+    /// Reports the sweep's findings.
+    pub(super) fn sweep(&mut self, now: Now) {
+        if self.queue.next_sweep() > now.time {
+            return;
+        }
+        let _ = self.queue.sweep(now);
+    }
+}
+
+fn no_words() -> Reply {
+    Reply::fixed(451, Enhanced(4, 4, 2), "Connection lost")
+}

@@ -1,0 +1,92 @@
+//! The slab of everything that has a socket, with generations, so that a stale event or timer
+//! finds nobody instead of somebody else.
+
+use slab::Slab;
+
+use super::core::Role;
+use super::inbound::Inbound;
+use super::net::{Net, Token};
+use super::outbound::Outbound;
+use crate::base::Time;
+
+/// A listening socket.
+pub struct Listener<L> {
+    /// The socket.
+    pub socket: L,
+    /// What its connections are for.
+    pub role: Role,
+    /// Stands in the list of runnable slots.
+    pub queued: bool,
+}
+
+/// One of the three things that own a socket. Connections are boxed: the slab stays small, and an
+/// entry moves without its contents.
+pub enum Slot<N: Net, F> {
+    /// Waits for clients.
+    Listener(Listener<N::Listener>),
+    /// A client.
+    Inbound(Box<Inbound<N::Stream, F>>),
+    /// A next server.
+    Outbound(Box<Outbound<N::Stream>>),
+}
+
+/// All slots.
+pub struct Slots<N: Net, F> {
+    slab: Slab<(usize, Slot<N, F>)>,
+    generation: usize,
+}
+
+impl<N: Net, F> Default for Slots<N, F> {
+    fn default() -> Self {
+        Slots { slab: Slab::new(), generation: 0 }
+    }
+}
+
+impl<N: Net, F> Slots<N, F> {
+    /// The token that the next [`Slots::insert`] will use: sockets are registered before they are
+    /// put away.
+    pub fn next_token(&self) -> Token {
+        Token::new(self.slab.vacant_key(), self.generation + 1)
+    }
+
+    /// Puts a slot away.
+    pub fn insert(&mut self, slot: Slot<N, F>) -> Token {
+        let token = self.next_token();
+        self.generation += 1;
+        self.slab.insert((token.generation(), slot));
+        token
+    }
+
+    /// The slot of this token, if it is still that one.
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut Slot<N, F>> {
+        match self.slab.get_mut(token.index()) {
+            Some((generation, slot)) if *generation == token.generation() => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// Takes a slot out.
+    pub fn remove(&mut self, token: Token) -> Option<Slot<N, F>> {
+        self.get_mut(token)?;
+        Some(self.slab.remove(token.index()).1)
+    }
+
+    /// Every slot.
+    pub fn iter(&self) -> impl Iterator<Item = &Slot<N, F>> {
+        self.slab.iter().map(|(_, (_, slot))| slot)
+    }
+
+    /// The tokens of all slots, collected, so that slots may be changed while one walks them.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.slab.iter().map(|(i, (generation, _))| Token::new(i, *generation)).collect()
+    }
+
+    /// A connection's memory of its earliest timer.
+    pub fn armed(&mut self, token: Token) -> Option<&mut Time> {
+        match self.get_mut(token)? {
+            Slot::Listener(_) => None,
+            Slot::Inbound(c) => Some(&mut c.link.armed),
+            Slot::Outbound(c) => Some(&mut c.link.armed),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Content on its way in: into the spool's coming commit, or into the sink.
+
+use super::core::{Core, Role};
+use super::net::Token;
+use crate::base::{Enhanced, Envelope, MessageId, Now, Reply, SessionId, Status};
+use crate::queue::ServerId;
+use crate::sink::Parcel;
+use crate::smtp::trace::received;
+use crate::spool::{Disk, Incoming};
+
+/// A message whose content is coming in.
+pub enum Storing<F> {
+    /// For the spool.
+    Spool(Box<Spooling<F>>),
+    /// For the sink.
+    Sink(Parcel),
+}
+
+/// A message on its way into the spool.
+pub struct Spooling<F> {
+    incoming: Incoming<F>,
+    /// The next server of each recipient.
+    routes: Vec<(u32, ServerId, Status)>,
+}
+
+/// A message that waits for the commit of this tick, in the order of finishing.
+pub struct Pending {
+    /// Whom to tell.
+    pub owner: Owner,
+    /// Its recipients for the queue.
+    pub routes: Vec<(u32, ServerId, Status)>,
+}
+
+/// Who waits for a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// A session, for its 250.
+    Session(SessionId, Token),
+}
+
+impl<D: Disk> Core<D> {
+    /// Begins to store a message; its trace header goes on top (RFC 5321 section 4.4).
+    pub fn begin(
+        &mut self,
+        role: Role,
+        envelope: &Envelope,
+        now: Now,
+    ) -> Result<Storing<D::File>, Reply> {
+        let hostname = &self.relay_session.hostname;
+        if role == Role::Sink {
+            let mut parcel = self.sink.begin(envelope, now).map_err(|e| sink_reply(&e))?;
+            let trace = received(envelope, hostname, parcel.id(), now.wall);
+            parcel.append(&trace).map_err(|e| sink_reply(&e))?;
+            return Ok(Storing::Sink(parcel));
+        }
+        let routes = self.routes_of(envelope);
+        let mut incoming = self.spool.begin(envelope, now).map_err(|e| e.reply())?;
+        let trace = received(envelope, hostname, incoming.id(), now.wall);
+        self.spool.append(&mut incoming, &trace, now.time).map_err(|e| e.reply())?;
+        Ok(Storing::Spool(Box::new(Spooling { incoming, routes })))
+    }
+
+    /// Takes content.
+    pub fn append(
+        &mut self,
+        storing: &mut Storing<D::File>,
+        octets: &[u8],
+        now: Now,
+    ) -> Result<(), Reply> {
+        match storing {
+            Storing::Spool(s) => {
+                self.spool.append(&mut s.incoming, octets, now.time).map_err(|e| e.reply())
+            }
+            Storing::Sink(parcel) => parcel.append(octets).map_err(|e| sink_reply(&e)),
+        }
+    }
+
+    /// Gives a message up.
+    pub fn abort(&mut self, storing: Storing<D::File>) {
+        match storing {
+            Storing::Spool(s) => self.spool.abort(s.incoming),
+            Storing::Sink(parcel) => parcel.abort(),
+        }
+    }
+
+    /// The content is complete: into the commit of this tick.
+    pub fn finish(&mut self, storing: Storing<D::File>, session: SessionId, token: Token) {
+        match storing {
+            Storing::Spool(s) => {
+                self.spool.finish(s.incoming);
+                self.pending
+                    .push(Pending { owner: Owner::Session(session, token), routes: s.routes });
+            }
+            Storing::Sink(parcel) => self.pending_sink.push((token, parcel)),
+        }
+    }
+
+    /// Something waits for a commit.
+    pub fn has_commit(&self) -> bool {
+        !self.pending.is_empty() || !self.pending_sink.is_empty()
+    }
+
+    /// The durable group commit of a tick. Only what is durable enters the queue, and only then
+    /// are the sessions told (invariant I1).
+    pub fn commit(&mut self, now: Now) -> Vec<(Token, Result<MessageId, Reply>)> {
+        let mut resumed = Vec::with_capacity(self.pending.len() + self.pending_sink.len());
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.is_empty() {
+            let results = self.spool.commit(now);
+            debug_assert_eq!(results.len(), pending.len());
+            for (Pending { owner, routes }, (id, result)) in pending.into_iter().zip(results) {
+                if result.is_ok() {
+                    self.queue.insert(id, now.wall, &routes, now);
+                }
+                let result = result.map(|()| id).map_err(|e| e.reply());
+                match owner {
+                    Owner::Session(session, token) => {
+                        if result.is_ok() {
+                            self.accepted(Some(session), id, now);
+                        }
+                        resumed.push((token, result));
+                    }
+                }
+            }
+        }
+        let (tokens, parcels): (Vec<Token>, Vec<Parcel>) =
+            std::mem::take(&mut self.pending_sink).into_iter().unzip();
+        if !parcels.is_empty() {
+            let results = self.sink.commit(parcels).into_iter();
+            resumed.extend(tokens.into_iter().zip(results.map(|r| r.map_err(|e| sink_reply(&e)))));
+        }
+        resumed
+    }
+}
+
+fn sink_reply(error: &std::io::Error) -> Reply {
+    Reply::made(452, Some(Enhanced(4, 3, 1)), format!("The sink cannot keep the message: {error}"))
+}

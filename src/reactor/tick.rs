@@ -1,0 +1,278 @@
+//! One tick of the loop, the same in production and in simulation:
+//!
+//! ```text
+//! poll ─▶ mark ─▶ turns ─▶ commit ─▶ flush ─▶ queue ─▶ sleep
+//!  │       │        │         │         │        └ due mail to next servers
+//!  │   readiness    │   one durable     └ only now the 250s go out
+//!  │   bits only    │   group commit
+//!  └ mio events     └ each runnable connection: read ▸ machine.step ▸ act, until dry
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use super::inbound::After;
+use super::net::{Net, Ready, Signal, SpareDescriptor, Token};
+use super::slots::Slot;
+use super::{Reactor, accept::ACCEPT_PAUSE};
+use crate::base::{Now, Time};
+use crate::journal::Level;
+use crate::spool::Disk;
+
+/// How long open transactions may take to finish after the first TERM.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Whether the server goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// As ever.
+    Running,
+    /// Open transactions have until then.
+    Draining {
+        /// The end.
+        until: Time,
+    },
+    /// The loop ends.
+    Over,
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// Runs until the server is told to end.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.life != Life::Over {
+            self.tick()?;
+        }
+        self.finish();
+        Ok(())
+    }
+
+    /// One turn of the loop. Sleeps only when nothing is runnable.
+    pub fn tick(&mut self) -> io::Result<()> {
+        let timeout = self.sleep();
+        self.net.poll(&mut self.wake, timeout)?;
+        self.now = self.net.now();
+        let began = self.now.time;
+        self.signals();
+        self.core.recover(self.now);
+        self.core.try_disk(self.now);
+        self.mark();
+        self.due();
+        self.turns();
+        let synced = self.commit();
+        self.turns_of_committed();
+        self.dispatch();
+        self.bury();
+        self.drain();
+        let took = self.net.now().time.since(began).saturating_sub(synced);
+        let sync = (!synced.is_zero()).then_some(synced);
+        self.core.journal.tick(self.now, took, sync);
+        Ok(())
+    }
+
+    /// How long poll may sleep; nothing for ever, so that a lost wake-up is no hang.
+    fn sleep(&self) -> Option<Duration> {
+        if !self.runnable.is_empty() || self.core.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.net.now().time;
+        let end = match self.life {
+            Life::Draining { until } => until,
+            _ => Time::NEVER,
+        };
+        let accept = self.accept_again.unwrap_or(Time::NEVER);
+        let next = self.timers.next().min(self.core.next_wake(self.net.now())).min(end).min(accept);
+        Some(next.since(now).min(Duration::from_secs(60)))
+    }
+
+    fn signals(&mut self) {
+        for signal in std::mem::take(&mut self.wake.signals) {
+            match (signal, self.life) {
+                (Signal::Terminate, Life::Running) => self.begin_shutdown(),
+                (Signal::Terminate, _) => self.life = Life::Over,
+                // Nothing to reload yet that a restart would not do better; never an end.
+                (Signal::HangUp, _) => {}
+            }
+        }
+    }
+
+    /// Stops taking connections and asks every session to end at its next safe point.
+    pub fn begin_shutdown(&mut self) {
+        self.core.say(self.now, Level::Info, "ending: open transactions have 10 s to finish");
+        self.life = Life::Draining { until: self.now.time.after(DRAIN) };
+        self.core.set_draining();
+        self.close_listeners();
+        for token in self.slots.tokens() {
+            match self.slots.get_mut(token) {
+                Some(Slot::Inbound(c)) => c.shutdown(&self.core, self.now),
+                Some(Slot::Outbound(c)) if c.is_idle() => c.quit(&mut self.core, self.now),
+                _ => {}
+            }
+            self.make_runnable(token);
+        }
+    }
+
+    /// Ends the drain once no session has a transaction open, or its time is up.
+    fn drain(&mut self) {
+        let Life::Draining { until } = self.life else { return };
+        let busy = self.slots.iter().any(|slot| match slot {
+            Slot::Listener(_) => false,
+            Slot::Inbound(c) => !c.is_over(),
+            Slot::Outbound(c) => c.carrying.is_some(),
+        });
+        if (!busy && !self.core.has_work()) || self.now.time >= until {
+            self.life = Life::Over;
+        }
+    }
+
+    /// Events set bits and make connections runnable; they decide nothing.
+    fn mark(&mut self) {
+        let ready = std::mem::take(&mut self.wake.ready);
+        for event in &ready {
+            self.mark_one(event);
+        }
+        self.wake.ready = ready;
+        self.wake.ready.clear();
+    }
+
+    fn mark_one(&mut self, event: &Ready) {
+        match self.slots.get_mut(event.token) {
+            Some(Slot::Listener(_)) => {}
+            Some(Slot::Inbound(c)) => c.link.mark(event),
+            Some(Slot::Outbound(c)) => c.link.mark(event),
+            // Of a connection that is gone.
+            None => return,
+        }
+        self.make_runnable(event.token);
+    }
+
+    /// Connections whose timer is due get a turn; whether their deadline really is due is theirs
+    /// to know.
+    fn due(&mut self) {
+        if self.accept_again.is_some_and(|t| t <= self.now.time) {
+            self.accept_again = None;
+            for token in self.slots.tokens() {
+                if let Some(Slot::Listener(_)) = self.slots.get_mut(token) {
+                    self.make_runnable(token);
+                }
+            }
+        }
+        while let Some(token) = self.timers.pop_due(self.now.time) {
+            match self.slots.get_mut(token) {
+                Some(Slot::Inbound(c)) => {
+                    c.link.armed = Time::NEVER;
+                    c.timeout(&mut self.core, self.now);
+                }
+                Some(Slot::Outbound(c)) => {
+                    c.link.armed = Time::NEVER;
+                    c.timeout(&mut self.core, self.now);
+                }
+                Some(Slot::Listener(_)) | None => continue,
+            }
+            self.make_runnable(token);
+        }
+    }
+
+    /// Puts a connection into the list for the coming turns, once.
+    pub fn make_runnable(&mut self, token: Token) {
+        let queued = match self.slots.get_mut(token) {
+            Some(Slot::Listener(l)) => &mut l.queued,
+            Some(Slot::Inbound(c)) => &mut c.link.queued,
+            Some(Slot::Outbound(c)) => &mut c.link.queued,
+            None => return,
+        };
+        if !std::mem::replace(queued, true) {
+            self.runnable.push(token);
+        }
+    }
+
+    fn turns(&mut self) {
+        let mut runnable = std::mem::take(&mut self.runnable);
+        for token in runnable.drain(..) {
+            self.turn(token);
+        }
+        // Those that want another turn have put themselves into the new list.
+        runnable.append(&mut self.runnable);
+        self.runnable = runnable;
+    }
+
+    /// One connection's share.
+    pub fn turn(&mut self, token: Token) {
+        let (net, core, now) = (&mut self.net, &mut self.core, self.now);
+        let (after, deadline) = match self.slots.get_mut(token) {
+            Some(Slot::Listener(l)) => {
+                l.queued = false;
+                return self.accept(token);
+            }
+            Some(Slot::Inbound(c)) => {
+                c.link.queued = false;
+                (c.turn(net, core, now, &mut self.scratch), c.deadline())
+            }
+            Some(Slot::Outbound(c)) => {
+                c.link.queued = false;
+                (c.turn(net, core, now, &mut self.scratch), c.deadline())
+            }
+            None => return,
+        };
+        match after {
+            After::Gone => return self.dead.push(token),
+            After::Wait => {}
+            After::Again => self.make_runnable(token),
+        }
+        if let Some(armed) = self.slots.armed(token) {
+            self.timers.arm(token, deadline, armed);
+        }
+    }
+
+    /// The durable group commit of the tick; says how long the disk took.
+    fn commit(&mut self) -> Duration {
+        if !self.core.has_commit() {
+            return Duration::ZERO;
+        }
+        let before = self.net.now().time;
+        let resumed = self.core.commit(self.now);
+        self.now = self.net.now();
+        for (token, result) in resumed {
+            if let Some(Slot::Inbound(c)) = self.slots.get_mut(token) {
+                c.committed(&self.core, result, self.now);
+                self.committed.push(token);
+            }
+        }
+        self.now.time.since(before)
+    }
+
+    fn turns_of_committed(&mut self) {
+        let mut committed = std::mem::take(&mut self.committed);
+        for token in committed.drain(..) {
+            self.turn(token);
+        }
+        self.committed = committed;
+    }
+
+    /// Removal happens here and nowhere else, so that no token goes stale within a tick.
+    fn bury(&mut self) {
+        for token in std::mem::take(&mut self.dead) {
+            self.remove(token);
+        }
+    }
+
+    /// No descriptor is left for an accept: refuse one client with the reserve, then pause.
+    pub fn out_of_descriptors(&mut self, token: Token) {
+        if self.net.spare_descriptor() == SpareDescriptor::Released {
+            if let Some(Slot::Listener(listener)) = self.slots.get_mut(token) {
+                if let Ok((stream, _)) = self.net.accept(&mut listener.socket) {
+                    self.refuse(
+                        stream,
+                        "421 4.3.2 No room for more connections, try again later\r\n",
+                    );
+                }
+            }
+            self.net.spare_descriptor();
+        }
+        self.accept_again = Some(self.now.time.after(ACCEPT_PAUSE));
+    }
+
+    /// The time of this tick.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+}
