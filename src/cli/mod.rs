@@ -1,7 +1,6 @@
 //! The command line: options by getopts, subcommands, exit codes of sysexits.
 
 mod check;
-mod logging;
 mod options;
 mod send;
 mod sendmail;
@@ -12,6 +11,7 @@ use std::process::ExitCode;
 
 use crate::base::{Failure, Printable, exit};
 use crate::config::{self, Override, Purpose, Sources};
+use crate::logger;
 use crate::reactor::{self, RunOptions};
 use options::{Invocation, usage};
 
@@ -64,7 +64,7 @@ fn serve(args: &[String]) -> Result<(), Failure> {
     if invocation.check {
         return print(&check::listing(&config));
     }
-    logging::start(&config.log)?;
+    logger::set(&config.log);
     reactor::run(config, RunOptions::default())
 }
 
@@ -89,7 +89,7 @@ fn sink(args: &[String]) -> Result<(), Failure> {
     overrides.extend(parsed.opt_str("store").map(|dir| set("sink.store", &dir)));
     let sources = Sources { overrides, purpose: Purpose::Find, ..Sources::default() };
     let config = config::load(&sources)?;
-    logging::start(&config.log)?;
+    logger::set(&config.log);
     reactor::run_sink(config)
 }
 

@@ -38,13 +38,16 @@ fn options() -> Options {
 
 /// The help text.
 pub fn usage() -> String {
-    let brief = "mailflux - a forwarding SMTP server on one thread and one event loop\n\n\
-        Usage:\n    \
-        mailflux [OPTIONS]                     run the server\n    \
-        mailflux send [-f SENDER] [-t] [-i] [RECIPIENT ...]\n                                           \
-        submit the message on standard input\n    \
-        mailflux sink ADDRESS:PORT [--store DIR]\n                                           \
-        a next server for trials";
+    let brief = [
+        "mailflux - a forwarding SMTP server on one thread and one event loop",
+        "",
+        "Usage:",
+        "    mailflux [OPTIONS]                          run the server",
+        "    mailflux send [-f SENDER] [-t] [-i] [RECIPIENT ...]",
+        "                                                submit the message on standard input",
+        "    mailflux sink ADDRESS:PORT [--store DIR]    a next server for trials",
+    ];
+    let brief = &brief.join("\n");
     let mut text = options().usage(brief);
     text.push_str(
         "\nWithout -c the first of these is read: ./mailflux.ini,\n\

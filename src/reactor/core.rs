@@ -12,9 +12,10 @@ use super::store::Pending;
 use crate::base::{
     Enhanced, Envelope, MessageId, Now, Recipient, Reply, SessionId, Status, Time, Wall,
 };
-use crate::config::{Config, LogFormat, NextServerSettings};
+use crate::config::{Config, NextServerSettings};
 use crate::dns::{self, Hosts};
-use crate::journal::{self, Event, Journal, JournalConfig, Level, What};
+use crate::journal::{Event, Journal, JournalConfig, Level, What};
+use crate::logger;
 use crate::queue::{Delivery, Queue, QueueConfig, ServerId, ServerLimits};
 use crate::rules::Relay;
 use crate::sink::{Parcel, Sink};
@@ -83,7 +84,10 @@ impl<D: Disk> Core<D> {
         };
         Core {
             journal: Journal::new(
-                JournalConfig { log_format: log_format(&config), ..JournalConfig::default() },
+                JournalConfig {
+                    log_format: logger::format_of(config.log.format),
+                    ..JournalConfig::default()
+                },
                 now,
             ),
             queue: Queue::new(queue, &servers, seed),
@@ -190,7 +194,7 @@ impl<D: Disk> Core<D> {
             let delivery = self.queue.take(server)?;
             match self.transaction(&delivery, now) {
                 Ok(Some(transaction)) => return Some((delivery, transaction)),
-                // Nothing is left to be done: another attempt, or a bounce found by recovery, did it.
+                // Nothing is left to be done: a bounce that recovery found did it.
                 Ok(None) => {
                     let counter = delivery.id.counter;
                     self.queue.remove(counter);
@@ -322,11 +326,4 @@ impl<D: Disk> Core<D> {
 
 fn limits_of(server: &NextServerSettings) -> ServerLimits {
     ServerLimits { connections: server.connections }
-}
-
-fn log_format(config: &Config) -> journal::LogFormat {
-    match config.log.format {
-        LogFormat::Text => journal::LogFormat::Text,
-        LogFormat::Json => journal::LogFormat::Json,
-    }
 }

@@ -1,7 +1,6 @@
 //! The real network: mio for readiness, socket2 for the options that mio does not set, signal-hook
 //! for signals as events. The only file that imports them.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
@@ -29,7 +28,7 @@ pub struct MioNet {
     signals: Signals,
     clock: Clock,
     /// Held so that it can be given up when the process runs out of descriptors.
-    reserve: Option<File>,
+    reserve: Option<Socket>,
 }
 
 impl MioNet {
@@ -43,7 +42,7 @@ impl MioNet {
             events: Events::with_capacity(EVENTS),
             signals,
             clock: Clock::new(),
-            reserve: File::open("/dev/null").ok(),
+            reserve: reserve(),
         })
     }
 }
@@ -145,7 +144,12 @@ impl Net for MioNet {
         if self.reserve.take().is_some() {
             return SpareDescriptor::Released;
         }
-        self.reserve = File::open("/dev/null").ok();
+        self.reserve = reserve();
         SpareDescriptor::None
     }
+}
+
+/// A descriptor that does nothing.
+fn reserve() -> Option<Socket> {
+    Socket::new(Domain::IPV4, Type::DGRAM, None).ok()
 }

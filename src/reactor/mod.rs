@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `net` (what a network is), `tick` (the loop), `link` (one socket),
 //! `inbound` and `outbound` (a socket and its protocol machine), `core` (what they share), `store`
-//! (content on its way in), `dispatch` and `settle` (content on its way out, and what became of it).
+//! (content on its way in), `dispatch` and `settle` (content on its way out, what became of it).
 //! `mio_net` and `clock` are the real world; `sim` is another one.
 
 mod accept;

@@ -89,7 +89,7 @@ pub trait Net {
     /// Asks for the edges of an accepted connection.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;
 
-    /// Begins to connect, with edges: a writable edge says that [`Net::established`] is worth asking.
+    /// Begins to connect, with edges: a writable one says that [`Net::established`] is to be asked.
     fn connect(&mut self, to: SocketAddr, token: Token) -> io::Result<Self::Stream>;
 
     /// Whether the connect has ended well: `false` when it has not ended yet.

@@ -79,9 +79,7 @@ fn spool_failure(error: &SpoolError) -> Failure {
         SpoolError::Io { error: e, .. } if e.kind() == io::ErrorKind::PermissionDenied => {
             Failure::new(
                 exit::NO_PERMISSION,
-                format!(
-                    "{error}; give the user that runs mailflux the folder, or choose another with -d"
-                ),
+                format!("{error}; let this user write there, or choose another with -d"),
             )
         }
         SpoolError::Locked { .. } => Failure::new(
@@ -108,7 +106,8 @@ fn listen_failure(at: SocketAddr, error: &io::Error) -> Failure {
     let (code, hint) = match error.kind() {
         io::ErrorKind::PermissionDenied => (
             exit::NO_PERMISSION,
-            "use a port from 1024 up or give the program the right to bind (on Linux: setcap cap_net_bind_service=+ep)",
+            "use a port from 1024 up or give the program the right to bind \
+             (setcap cap_net_bind_service=+ep)",
         ),
         io::ErrorKind::AddrInUse => {
             (exit::CANNOT_CREATE, "another program has it: end that one, or choose another with -l")
