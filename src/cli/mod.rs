@@ -1,6 +1,7 @@
 //! The command line: options by getopts, subcommands, exit codes of sysexits.
 
 mod check;
+mod demo;
 mod options;
 mod send;
 mod sendmail;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use crate::base::{Failure, Printable, exit};
 use crate::config::{self, Override, Purpose, Sources};
 use crate::logger;
-use crate::reactor::{self, RunOptions};
+use crate::reactor;
 use options::{Invocation, usage};
 
 /// Names of subcommands, for the list in errors.
@@ -42,6 +43,8 @@ fn dispatch(args: &[String]) -> Result<(), Failure> {
     match rest.first().map(String::as_str) {
         Some("send") => send::run(&rest[1..]),
         Some("sink") => sink(&rest[1..]),
+        // How the demonstration runs its client; not for people.
+        Some(demo::CLIENT) => demo::client(&rest[1..]),
         Some(word) if !word.starts_with('-') => {
             let word = Printable::new(word);
             let message = format!("unknown command '{word}'; there are: {COMMANDS}; see --help");
@@ -60,12 +63,15 @@ fn serve(args: &[String]) -> Result<(), Failure> {
     if invocation.version {
         return print(&format!("mailflux {}\n", env!("CARGO_PKG_VERSION")));
     }
+    if invocation.demo {
+        return demo::run(invocation);
+    }
     let config = config::load(&invocation.sources())?;
     if invocation.check {
         return print(&check::listing(&config));
     }
     logger::set(&config.log);
-    reactor::run(config, RunOptions::default())
+    reactor::run(config)
 }
 
 /// `mailflux sink ADDRESS:PORT [--store DIR]`.

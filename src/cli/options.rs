@@ -17,6 +17,8 @@ pub struct Invocation {
     pub version: bool,
     /// `--check-config`
     pub check: bool,
+    /// `--demo`
+    pub demo: bool,
     config: Option<PathBuf>,
     overrides: Vec<Override>,
 }
@@ -29,7 +31,8 @@ fn options() -> Options {
         .optmulti("l", "listen", "accept mail there (repeatable)", "ADDRESS:PORT")
         .optopt("n", "next-server", "where mail goes", "HOST[:PORT]")
         .optopt("d", "spool", "folder of the message spool", "DIR")
-        .optflag("", "headless", "run without a console")
+        .optflag("", "headless", "run without a console (this version has none yet)")
+        .optflag("", "demo", "send sample mail through the server to a built-in sink")
         .optflag("", "check-config", "print every setting and where it came from")
         .optflag("h", "help", "print this help")
         .optflag("V", "version", "print the version");
@@ -101,9 +104,22 @@ impl Invocation {
             help: parsed.opt_present("help"),
             version: parsed.opt_present("version"),
             check: parsed.opt_present("check-config"),
+            demo: parsed.opt_present("demo"),
             config: parsed.opt_str("config").map(PathBuf::from),
             overrides,
         })
+    }
+
+    /// Puts one more setting over the others.
+    pub fn set(&mut self, given_by: &str, name: &str, value: String) {
+        let shown = format!("{given_by} {value}");
+        let (given_by, name) = (given_by.to_owned(), name.to_owned());
+        self.overrides.push(Override { shown, given_by, name, value });
+    }
+
+    /// The settings of the command line alone: no file is read.
+    pub fn without_file(&self) -> Sources {
+        Sources { overrides: self.overrides.clone(), ..Sources::default() }
     }
 
     /// Where the settings come from.

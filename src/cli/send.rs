@@ -172,7 +172,8 @@ fn transaction(
     })
 }
 
-fn submit(config: &Config, order: Transaction, content: &[u8]) -> Result<(), Failure> {
+/// Submits one message, and says whether all its recipients were taken.
+pub fn submit(config: &Config, order: Transaction, content: &[u8]) -> Result<(), Failure> {
     let names: Vec<Address> = order.recipients.iter().map(|(_, r)| r.address.clone()).collect();
     let (stream, peer) = connect(config)?;
     let settings =

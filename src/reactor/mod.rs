@@ -31,7 +31,7 @@ pub use self::core::{Core, Role};
 use self::dispatch::NextServers;
 pub use self::mio_net::MioNet;
 pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
-pub use self::run::{RunOptions, run, run_sink};
+pub use self::run::{run, run_sink};
 use self::slots::Slots;
 pub use self::tick::Life;
 use self::timers::Timers;

@@ -18,6 +18,7 @@ use super::core::Core;
 use super::inbound::After;
 use super::link::{Input, Link, Phase};
 use super::net::Net;
+use super::output::Output;
 use crate::base::{Enhanced, Now, Reply, SessionId, Time};
 use crate::journal::{Mark, Side, What};
 use crate::queue::{Delivery, Outcome, ServerId};
@@ -26,6 +27,8 @@ use crate::smtp::client::{Action, ClientSession, Fault, Mode, Transaction};
 use crate::smtp::data::DotEncoder;
 use crate::spool::Disk;
 
+/// How long a connection waits for more mail before it is given back.
+const IDLE: Duration = Duration::from_secs(5);
 /// How long one address may take to answer a connect; then the next is tried.
 const DIAL: Duration = Duration::from_secs(30);
 /// Octets that one turn may read.
@@ -46,6 +49,14 @@ enum Stage {
     },
     /// The machine speaks.
     Talking,
+}
+
+/// Why content does not flow.
+enum Broken {
+    /// The next server is gone.
+    Socket(io::Error),
+    /// The spool cannot be read.
+    Spool(io::Error),
 }
 
 /// How far content on its way out has come.
@@ -102,6 +113,7 @@ pub struct Outbound<S> {
     pub why: Cow<'static, str>,
     /// The greeting and EHLO went well: the server lives.
     pub ready: bool,
+    idle_since: Time,
     stage: Stage,
     sending: Option<Sending>,
     input: Vec<u8>,
@@ -127,6 +139,7 @@ impl<S> Outbound<S> {
             carrying: None,
             why: "closed".into(),
             ready: false,
+            idle_since: now.time,
             stage: Stage::Dialing { rest, until: now.time.after(DIAL) },
             sending: None,
             input: Vec::new(),
@@ -161,8 +174,13 @@ impl<S> Outbound<S> {
                 match self.transmit(net, core, now, scratch) {
                     Ok(None) => continue,
                     Ok(Some(after)) => return after,
-                    Err(e) => {
+                    Err(Broken::Socket(e)) => {
                         self.lost(core, now, &e.to_string());
+                        continue;
+                    }
+                    Err(Broken::Spool(e)) => {
+                        let why = format!("cannot read the message: {e}");
+                        self.session.abort(&Reply::made(451, Some(Enhanced(4, 3, 0)), why));
                         continue;
                     }
                 }
@@ -195,6 +213,9 @@ impl<S> Outbound<S> {
 
     /// A timer of this connection is due.
     pub fn timeout<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
+        if self.is_idle() && self.deadline() <= now.time {
+            return self.quit(core, now);
+        }
         if self.link.phase == Phase::Open
             && matches!(self.stage, Stage::Talking)
             && self.session.deadline() <= now.time
@@ -208,6 +229,7 @@ impl<S> Outbound<S> {
     pub fn deadline(&self) -> Time {
         match (&self.link.phase, &self.stage) {
             (Phase::Open, Stage::Dialing { until, .. }) => *until,
+            (Phase::Open, Stage::Talking) if self.is_idle() => self.idle_since.after(IDLE),
             (Phase::Open, Stage::Talking) => self.session.deadline(),
             _ => self.link.deadline(),
         }
@@ -295,6 +317,7 @@ impl<S> Outbound<S> {
                 Some((delivery, transaction)) => self.carry(delivery, transaction, now),
                 None => break,
             }
+            self.idle_since = now.time;
         }
         if at < input.len() && self.link.phase == Phase::Open {
             self.input = input[at..].to_vec();
@@ -356,12 +379,14 @@ impl<S> Outbound<S> {
             // Whose fault the end of a transaction is, the end of its connection tells.
             Action::Done if !self.session.is_idle() => {}
             Action::Done => {
+                self.idle_since = now.time;
                 if let Some(carrying) = self.carrying.take() {
                     core.settle(carrying, None, now);
                 }
             }
             Action::Ready => {
                 self.ready = true;
+                self.idle_since = now.time;
                 core.server_alive(self.server, now);
             }
             Action::Close(fault) => self.fault(core, now, &fault),
@@ -381,6 +406,11 @@ impl<S> Outbound<S> {
     /// The machine says that the connection is over, and whose fault it is.
     fn fault<D: Disk>(&mut self, core: &mut Core<D>, now: Now, fault: &Fault) {
         self.why = fault.to_string().into();
+        if self.sending.take().is_some() {
+            // The server may no longer take this for content: the rest must not reach it as
+            // commands.
+            self.link.output = Output::default();
+        }
         if let Some(carrying) = self.carrying.take() {
             core.settle(carrying, Some(fault), now);
         }
@@ -405,7 +435,7 @@ impl<S> Outbound<S> {
         core: &mut Core<D>,
         now: Now,
         scratch: &mut [u8],
-    ) -> io::Result<Option<After>> {
+    ) -> Result<Option<After>, Broken> {
         let (Some(sending), Some(carrying)) = (&mut self.sending, &self.carrying) else {
             return Ok(None);
         };
@@ -414,7 +444,9 @@ impl<S> Outbound<S> {
             while sending.offset < sending.size && !self.link.output.is_high() {
                 let want = usize::try_from(sending.size - sending.offset).unwrap_or(usize::MAX);
                 let part = &mut scratch[..want.min(SLICE)];
-                let n = core.read_content(carrying.delivery.id, sending.offset, part)?;
+                let n = core
+                    .read_content(carrying.delivery.id, sending.offset, part)
+                    .map_err(Broken::Spool)?;
                 sending.offset += n as u64;
                 let tail = self.link.output.tail();
                 match &mut sending.encoder {
@@ -424,7 +456,7 @@ impl<S> Outbound<S> {
                 budget = budget.saturating_sub(n);
             }
             let before = self.link.output.len();
-            let flushed = self.link.flush(net)?;
+            let flushed = self.link.flush(net).map_err(Broken::Socket)?;
             if self.link.output.len() < before {
                 self.session.progress(now.time);
             }
@@ -468,6 +500,7 @@ impl<S> Outbound<S> {
                 }
             }
         }
+        self.advance(core, now);
         After::Wait
     }
 

@@ -17,15 +17,8 @@ use crate::sink::Sink;
 use crate::spool::{Disk, NoDisk, RealDisk, Spool, SpoolError};
 use crate::sys;
 
-/// How to run, beside what is configured.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct RunOptions {
-    /// Send sample mail through the server.
-    pub demo: bool,
-}
-
 /// Runs the server until it is told to end.
-pub fn run(config: Config, _options: RunOptions) -> Result<(), Failure> {
+pub fn run(config: Config) -> Result<(), Failure> {
     sys::raise_file_limit();
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
     let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
