@@ -195,9 +195,10 @@ pub(super) fn exceeds(size: u64, cx: &Context<'_>) -> bool {
     cx.config.max_message_size != 0 && size > cx.config.max_message_size
 }
 
-/// A name of any length must not be kept as long as the session lives.
+/// A name of any length must not be kept as long as the session lives. One octet more than a
+/// domain may have is kept, so that the beginning of a long one is never taken for a domain.
 fn cut(name: &str) -> Box<str> {
-    let mut end = name.len().min(MAX_DOMAIN);
+    let mut end = name.len().min(MAX_DOMAIN + 1);
     while !name.is_char_boundary(end) {
         end -= 1;
     }

@@ -104,7 +104,8 @@ impl ServerSession {
     /// Says this instead of success; all else stays as it was.
     fn refuse(&mut self, question: Question, reply: Reply, cx: &Context<'_>) {
         match question {
-            Question::Connect => self.introduction = Introduction::Unserved,
+            // Another greeting, 220 too, is only another greeting.
+            Question::Connect if reply.class() > 3 => self.introduction = Introduction::Unserved,
             Question::Rcpt(_) => {
                 if let Progress::Mail(draft) = &mut self.progress {
                     draft.refused += 1;

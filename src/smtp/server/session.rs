@@ -237,7 +237,7 @@ impl ServerSession {
         self.octets
     }
 
-    /// The EHLO or HELO argument as it came, cut to 255 octets.
+    /// The EHLO or HELO argument as it came, cut to 256 octets.
     pub fn helo(&self) -> Option<&str> {
         self.introduction.name()
     }
