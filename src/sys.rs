@@ -24,6 +24,13 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Waits without doing anything; a signal may end it early. Only for processes without a loop.
+pub fn pause(time: Duration) {
+    let milliseconds = libc::c_int::try_from(time.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: with no descriptors the pointer is not followed.
+    unsafe { libc::poll(std::ptr::null_mut(), 0, milliseconds) };
+}
+
 /// Raises the limit of open files to the hardest that is allowed; says what it is then.
 pub fn raise_file_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

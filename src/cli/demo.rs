@@ -5,7 +5,6 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::thread::sleep;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -17,6 +16,7 @@ use crate::demo::{Sample, Samples};
 use crate::logger;
 use crate::reactor::{self, wall_clock};
 use crate::smtp::client::Transaction;
+use crate::sys;
 
 /// The name of the client among the commands.
 pub const CLIENT: &str = "demo-client";
@@ -41,7 +41,6 @@ pub fn run(mut invocation: Invocation) -> Result<(), Failure> {
 }
 
 /// The client: sends samples until the server is gone.
-#[allow(clippy::disallowed_methods, reason = "this process is the client, it has no loop")]
 pub fn client(args: &[String]) -> Result<(), Failure> {
     let listen = Override {
         shown: "--demo".to_owned(),
@@ -54,7 +53,7 @@ pub fn client(args: &[String]) -> Result<(), Failure> {
     let mut samples = Samples::new(wall_clock().as_micros().unsigned_abs());
     let mut failures = 0;
     while failures < ATTEMPTS {
-        sleep(PACE);
+        sys::pause(PACE);
         let sample = samples.sample(wall_clock());
         match send::submit(&config, transaction(&sample), &sample.content) {
             Ok(()) => failures = 0,

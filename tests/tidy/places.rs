@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "base", "sys", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
-            "control", "console", "reactor", "logger",
+            "control", "console", "reactor", "logger", "demo",
         ],
     ),
 ];
