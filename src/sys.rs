@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::time::Duration;
 
 /// The user as whom the process acts.
 pub fn effective_user() -> u32 {
