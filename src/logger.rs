@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::config::{LogFormat, LogSettings};
+use crate::config::LogSettings;
 use crate::{journal, sys};
 
 /// Octets of records that may wait for room.
@@ -43,7 +43,7 @@ impl log::Log for Slot {
 /// Logs from now on as these settings say; may be called again. The level was checked with the
 /// settings.
 pub fn set(settings: &LogSettings) {
-    let format = format_of(settings.format);
+    let format = settings.format;
     let logger = env_logger::Builder::new()
         .parse_filters(&settings.level)
         .target(env_logger::Target::Pipe(Box::new(Handle)))
@@ -53,14 +53,6 @@ pub fn set(settings: &LogSettings) {
     *SLOT.0.write().unwrap_or_else(PoisonError::into_inner) = Some(logger);
     // An error only says that it is set already.
     let _ = log::set_logger(&SLOT);
-}
-
-/// The form of log lines, in the journal's words.
-pub fn format_of(format: LogFormat) -> journal::LogFormat {
-    match format {
-        LogFormat::Text => journal::LogFormat::Text,
-        LogFormat::Json => journal::LogFormat::Json,
-    }
 }
 
 /// Writes what waits, as far as there is room. Worth calling now and then: no record may follow.

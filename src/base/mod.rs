@@ -7,6 +7,8 @@ mod address;
 mod envelope;
 mod failure;
 mod id;
+mod log_format;
+mod nearest;
 mod net;
 mod printable;
 mod reply;
@@ -19,6 +21,8 @@ pub use address::{
 pub use envelope::{BodyType, Client, Envelope, Notify, Protocol, Recipient, Ret, Status};
 pub use failure::{Failure, cause, exit};
 pub use id::{Leg, MessageId, SessionId};
+pub use log_format::LogFormat;
+pub use nearest::nearest;
 pub use net::{DomainPattern, IpNet, IpNetError};
 pub use printable::Printable;
 pub use reply::{Enhanced, Reply, ReplyParser, ReplySyntax};

@@ -10,9 +10,10 @@ use super::kind::Value;
 use super::nearest;
 use super::settings::{Settings, Source};
 use super::typed::{
-    Config, LogFormat, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
-    ServerSettings, SinkSettings, TlsPolicy,
+    Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings,
+    SinkSettings, TlsPolicy,
 };
+use crate::base::LogFormat;
 
 impl Config {
     /// Makes the configuration of the settings; adds what does not fit together to `errors`.

@@ -11,20 +11,19 @@ mod file;
 mod kind;
 mod load;
 mod make;
-mod nearest;
 mod save;
 mod settings;
 pub mod table;
 mod typed;
 
+pub use crate::base::nearest;
 pub use docs::settings_page;
 pub use error::{ConfigError, Place};
 pub use kind::{Kind, Value};
 pub use load::{Override, Purpose, Sources, load};
-pub use nearest::nearest;
 pub use save::{Change, save_lines};
 pub use settings::{Row, Settings, Source};
 pub use typed::{
-    Config, LogFormat, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
-    ServerSettings, SinkSettings, TlsPolicy,
+    Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings,
+    SinkSettings, TlsPolicy,
 };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::{Row, Settings};
-use crate::base::{Address, DomainPattern, IpNet};
+use crate::base::{Address, DomainPattern, IpNet, LogFormat};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -136,15 +136,6 @@ pub struct LogSettings {
     pub level: String,
     /// Its form.
     pub format: LogFormat,
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For programs: one JSON object a line.
-    Json,
 }
 
 impl RouteKey {

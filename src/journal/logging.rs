@@ -12,17 +12,7 @@ use serde::Serialize;
 
 use super::feed::{FeedItem, level_of};
 use super::{Ending, Event, Level, Sign, What, render};
-use crate::base::{Leg, Printable, Wall};
-
-/// How records are written: `log.format`.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum LogFormat {
-    /// A line for people.
-    #[default]
-    Text,
-    /// A line of JSON: the item of the feed, with `target`.
-    Json,
-}
+use crate::base::{Leg, LogFormat, Printable, Wall};
 
 /// The targets of the journal, as `log.level` names them.
 pub const TARGETS: [&str; 4] = ["smtp", "next_server", "queue", "server"];

@@ -34,13 +34,13 @@ pub use dialogue::{Answer, Verb};
 pub use event::{Ending, Event, Level, Mark, Side, What};
 pub use feed::{Feed, FeedItem, FeedLimits, Kind};
 pub use histogram::Percentiles;
-pub use logging::{LogFormat, TARGETS, write_record};
+pub use logging::{TARGETS, write_record};
 pub use rankings::{Ranked, Rankings, Table};
 pub use session::{SessionRecord, Sessions};
 pub use stats::{Counter, Measure, Stats, Window};
 pub use transcript::{Line, MAX_LINE, Sign};
 
-use crate::base::{Leg, Now, SessionId, Time};
+use crate::base::{Leg, LogFormat, Now, SessionId, Time};
 use session::Arrivals;
 use transcript::Transcript;
 

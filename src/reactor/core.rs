@@ -15,7 +15,6 @@ use crate::base::{
 use crate::config::{Config, NextServerSettings};
 use crate::dns::{self, Hosts};
 use crate::journal::{Event, Journal, JournalConfig, Level, What};
-use crate::logger;
 use crate::queue::{Delivery, Queue, QueueConfig, ServerId, ServerLimits};
 use crate::rules::Relay;
 use crate::sink::{Parcel, Sink};
@@ -84,10 +83,7 @@ impl<D: Disk> Core<D> {
         };
         Core {
             journal: Journal::new(
-                JournalConfig {
-                    log_format: logger::format_of(config.log.format),
-                    ..JournalConfig::default()
-                },
+                JournalConfig { log_format: config.log.format, ..JournalConfig::default() },
                 now,
             ),
             queue: Queue::new(queue, &servers, seed),
