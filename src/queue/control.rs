@@ -6,7 +6,7 @@
 use super::server::State;
 use super::store::{Node, Part, Parts, Place, Then};
 use super::{Queue, ServerId};
-use crate::base::{MessageId, Now, Reply, Status, Time};
+use crate::base::{MessageId, Now, Reply, Status};
 
 impl Queue {
     /// Holds all recipients of a message that are not done: they are not tried, and do not expire.
@@ -95,7 +95,7 @@ impl Queue {
     }
 
     /// Gives up what is left of a message, except what a session carries: its recipients fail with
-    /// these words, and the next sweep, which is due at once, reports them. Gives how many.
+    /// these words, and the next sweep, which is due at once, gives them out. Gives how many.
     pub fn fail(&mut self, counter: u64, why: &Reply) -> usize {
         let failed = self.counted(counter, |queue| {
             let mut failed = 0;
@@ -105,14 +105,14 @@ impl Queue {
                     Place::Waiting { .. } | Place::Held => {}
                     Place::Carried { .. } | Place::Failed { .. } => continue,
                 }
-                queue.store[slot].place = Place::Failed { expired: false };
+                queue.make_failed(slot, false);
                 queue.tell_all(slot, why);
                 failed += queue.store[slot].parts.all().len();
             }
             failed
         });
         if failed > 0 {
-            self.next_sweep = Time::ZERO;
+            self.fresh.push_back(counter);
         }
         failed
     }

@@ -28,8 +28,8 @@
 //! again, so all recipients of one delivery have been tried equally often.
 //!
 //! A failed recipient stays here until [`Queue::reported`] says that its bounce is durable. So a
-//! full disk, or the cap on bounces, postpones a bounce and never loses one: each sweep gives it
-//! out again. After a crash the recipient is simply tried once more.
+//! full disk, or the cap on bounces, postpones a bounce and never loses one: it is given out again
+//! a minute later. After a crash the recipient is simply tried once more.
 //!
 //! A next server has a state of its own, so that its mail waits without timers and without counted
 //! attempts when it cannot be reached:
@@ -70,6 +70,7 @@ mod control;
 mod index;
 mod reconfigure;
 mod replies;
+pub mod routes;
 mod schedule;
 mod server;
 mod store;
@@ -82,7 +83,7 @@ mod tests;
 use std::time::Duration;
 
 pub use schedule::{Delivery, Outcome, Queue};
-pub use sweep::{Report, Reported, Sweep};
+pub use sweep::{REPORT_AGAIN, Report, Reported, Sweep};
 pub use view::{Counts, MessageView, RecipientState, RecipientView, ServerState, ServerView};
 
 /// A next server, by its number in the list that [`Queue::new`] or [`Queue::reconfigure`] was

@@ -1,6 +1,6 @@
 //! The queue: what comes in, what is handed to sessions, and what comes back from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::backoff::wait;
 use super::index::Index;
@@ -33,6 +33,8 @@ pub struct Queue {
     pub(super) next_sweep: Time,
     /// The counter at which the present sweep goes on.
     pub(super) sweeping: Option<u64>,
+    /// Messages with recipients that failed since the last sweep.
+    pub(super) fresh: VecDeque<u64>,
 }
 
 /// Work for one session: some recipients of one message. Give it back with [`Queue::finished`] or
@@ -91,6 +93,7 @@ impl Queue {
             counts: Counts::default(),
             next_sweep: Time::ZERO,
             sweeping: None,
+            fresh: VecDeque::new(),
         }
     }
 
@@ -179,7 +182,7 @@ impl Queue {
 
     /// A transaction came to its end; recipients without an outcome were not tried and are due
     /// again at once, before others. With no outcome at all it is as if it had never been taken.
-    /// Failed recipients wait for [`Queue::reported`].
+    /// Failed recipients are given out by the next [`Queue::sweep`], which is due at once then.
     pub fn finished(&mut self, delivery: Delivery, outcomes: &[Outcome], now: Now) {
         if !outcomes.is_empty() {
             self.servers[usize::from(delivery.server.0)].worked();
@@ -228,7 +231,8 @@ impl Queue {
             };
             if !failed.is_empty() {
                 let slot = queue.attach(part_of(failed, node.attempts));
-                queue.store[slot].place = Place::Failed { expired: false };
+                queue.make_failed(slot, false);
+                queue.fresh.push_back(node.counter);
             }
             if !deferred.is_empty() {
                 let slot = queue.attach(part_of(deferred, node.attempts.saturating_add(1)));
@@ -361,6 +365,11 @@ impl Queue {
     fn make_wait(&mut self, slot: u32, failures_before: u32, now: Now) {
         let due = now.time.after(wait(&self.config, failures_before, &mut self.rng));
         self.store[slot].place = Place::Waiting { due: due.into() };
+    }
+
+    /// Puts a delivery that is in no line where it waits to be reported.
+    pub(super) fn make_failed(&mut self, slot: u32, expired: bool) {
+        self.store[slot].place = Place::Failed { expired, due: Time::ZERO.into() };
     }
 
     /// The deliveries of a message.

@@ -51,8 +51,8 @@ pub(super) enum Place {
     Carried { then: Then, fruitless: u8 },
     /// Until it is released.
     Held,
-    /// Failed or expired, and to be reported.
-    Failed { expired: bool },
+    /// Failed or expired, and to be reported (again) from then on.
+    Failed { expired: bool, due: Packed },
 }
 
 /// What becomes of a carried delivery's recipients that come back.
@@ -150,13 +150,14 @@ impl Store {
         slot
     }
 
-    /// Takes a record out. When none is left all memory is given back.
+    /// Takes a record out. When none is left the memory of all but one chunk is given back.
     pub(super) fn remove(&mut self, slot: u32) -> Option<Node> {
         let node = self.chunks.get_mut(slot as usize / CHUNK)?[slot as usize % CHUNK].take()?;
         self.len -= 1;
         self.free.push(slot);
-        if self.len == 0 {
-            *self = Store::default();
+        if self.len == 0 && self.chunks.len() > 1 {
+            self.chunks.truncate(1);
+            self.free = (0..CHUNK as u32).rev().collect();
         }
         Some(node)
     }
@@ -296,7 +297,8 @@ mod tests {
         for slot in slots {
             store.remove(slot);
         }
-        assert_eq!((store.chunks.len(), store.free.len()), (0, 0));
+        assert_eq!((store.len(), store.chunks.len(), store.free.len()), (0, 1, CHUNK));
+        assert_eq!(store.insert(node(7)), 0);
         assert!(store.get(7).is_none() && store.remove(7).is_none());
     }
 

@@ -15,6 +15,10 @@ const SLICE: usize = 4096;
 /// Reports given out in one call: each makes the caller read a message and build another.
 const REPORTS: usize = 64;
 
+/// How long after it was given out a report is given out again, unless [`Queue::reported`] was told
+/// that it is done: the cap on bounces counts by the minute.
+pub const REPORT_AGAIN: Duration = Duration::from_secs(60);
+
 /// What one call of [`Queue::sweep`] found.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Sweep {
@@ -49,18 +53,29 @@ pub struct Reported {
     pub expired: bool,
 }
 
+impl Sweep {
+    fn has_room(&self) -> bool {
+        self.failed.len() + self.late.len() < REPORTS
+    }
+}
+
 impl Queue {
     /// When [`Queue::sweep`] is to be called again; in the past when it has more to do at once.
     pub fn next_sweep(&self) -> Time {
-        if self.sweeping.is_some() { Time::ZERO } else { self.next_sweep }
+        if self.sweeping.is_some() || !self.fresh.is_empty() { Time::ZERO } else { self.next_sweep }
     }
 
-    /// Looks at the next slice of all messages. Does nothing before [`Queue::next_sweep`].
+    /// Reports what failed since the last call, and looks at the next slice of all messages when
+    /// it is time for that. Cheap before [`Queue::next_sweep`]; call it once a tick.
     ///
-    /// Failed recipients are given out by every sweep until [`Queue::reported`] is told, so the
-    /// bounce of one sweep must be committed, or given up, before the next begins.
+    /// A failed recipient that [`Queue::reported`] is not told about is given out again after
+    /// [`REPORT_AGAIN`].
     pub fn sweep(&mut self, now: Now) -> Sweep {
         let mut sweep = Sweep::default();
+        while sweep.has_room() {
+            let Some(counter) = self.fresh.pop_front() else { break };
+            self.look_at(counter, now, &mut sweep);
+        }
         let from = match self.sweeping {
             Some(counter) => counter,
             None if now.time < self.next_sweep => return sweep,
@@ -72,7 +87,7 @@ impl Queue {
         };
         let slice: Vec<u64> = self.index.from(from).take(SLICE).map(|(n, _)| n).collect();
         for counter in &slice {
-            if sweep.failed.len() + sweep.late.len() >= REPORTS {
+            if !sweep.has_room() {
                 self.sweeping = Some(*counter);
                 return sweep;
             }
@@ -111,7 +126,7 @@ impl Queue {
         let mut unrouted = false;
         let mut look = |queue: &mut Queue, slot: u32| {
             queue.advance(slot, age >= queue.config.expire, late, now, &mut of_late);
-            queue.report_failed(slot, &mut of_failed);
+            queue.report_failed(slot, now, &mut of_failed);
             let node = &queue.store[slot];
             unrouted |= queue.servers[usize::from(node.server.0)].state == State::Gone
                 && !matches!(node.place, Place::Failed { .. });
@@ -164,7 +179,7 @@ impl Queue {
                 let fault = queue.servers[usize::from(server.0)].fault.clone();
                 fault.iter().for_each(|fault| queue.tell_all(slot, fault));
             }
-            queue.store[slot].place = Place::Failed { expired: true };
+            queue.make_failed(slot, true);
         });
     }
 
@@ -181,14 +196,19 @@ impl Queue {
         }
     }
 
-    fn report_failed(&self, slot: u32, told: &mut Vec<Reported>) {
+    fn report_failed(&mut self, slot: u32, now: Now, told: &mut Vec<Reported>) {
         let node = &self.store[slot];
-        let Place::Failed { expired } = node.place else { return };
+        let Place::Failed { expired, due } = node.place else { return };
+        if Time::from(due) > now.time {
+            return;
+        }
         told.extend(node.parts.all().iter().map(|part| Reported {
             recipient: part.recipient,
             server: node.server,
             reply: self.last_words(node, part).cloned(),
             expired,
         }));
+        let due = now.time.after(REPORT_AGAIN).into();
+        self.store[slot].place = Place::Failed { expired, due };
     }
 }

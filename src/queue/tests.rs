@@ -1,5 +1,9 @@
 //! The schedule, transition by transition.
 
+mod control;
+mod model;
+mod sweep;
+
 use std::time::Duration;
 
 use super::*;
