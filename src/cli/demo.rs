@@ -3,59 +3,75 @@
 //! The configuration file is not read, so that sample mail reaches no real server. The client is a
 //! process of its own, since the server has one thread and it is not the client's.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 use std::{env, fs};
 
-use super::options::Invocation;
 use super::send;
-use crate::base::{BodyType, Failure, MessageId, Recipient, exit};
-use crate::config::{self, Override, Purpose, Sources};
+use crate::base::{BodyType, Failure, MessageId, Printable, Recipient, cause, exit};
+use crate::config::{Override, Purpose, Sources, load};
 use crate::demo::{Sample, Samples};
-use crate::logger;
 use crate::reactor::{self, wall_clock};
 use crate::smtp::client::Transaction;
-use crate::sys;
+use crate::{logger, sys};
 
 /// The name of the client among the commands.
-pub const CLIENT: &str = "demo-client";
+pub(super) const CLIENT: &str = "demo-client";
 /// Between two messages.
 const PACE: Duration = Duration::from_millis(700);
 /// So many attempts without a server are the end.
 const ATTEMPTS: u32 = 5;
 
-/// Runs the demonstration until the server is told to end.
-pub fn run(mut invocation: Invocation) -> Result<(), Failure> {
-    let scratch = Scratch::new()?;
-    invocation.set("--demo", "server.spool", scratch.path.join("spool").display().to_string());
-    invocation.set("--demo", "sink.listen", "127.0.0.1:0".to_owned());
-    let config = config::load(&invocation.without_file())?;
+/// Runs the demonstration until the server is told to end. The spool is a scratch one and the sink
+/// the only next server, whatever else is set: sample mail must not get to anybody.
+pub(super) fn run(mut sources: Sources) -> Result<(), Failure> {
+    let scratch = Scratch::create()?;
+    let folder = scratch.0.display();
+    for (name, value) in [
+        ("server.spool", format!("{folder}/spool")),
+        ("server.control", format!("{folder}/spool/control.sock")),
+        ("sink.listen", "127.0.0.1:0".to_owned()),
+        ("sink.store", String::new()),
+        ("next_server.host", String::new()),
+    ] {
+        sources.overrides.push(set(name, &value));
+    }
+    let mut config = load(&sources)?;
+    config.routes.clear();
+    config.next_servers.retain(|server| server.is_sink);
     logger::set(&config.log);
     let at = config.server.listen.first().map(ToString::to_string).unwrap_or_default();
     let client = env::current_exe().and_then(|me| Command::new(me).args([CLIENT, &at]).spawn());
-    let client = client
-        .map_err(|e| Failure::new(exit::SYSTEM, format!("cannot start the demo's client: {e}")))?;
+    let client = client.map_err(|e| {
+        let message = format!("cannot start the demonstration's client: {}", cause(&e));
+        Failure::new(exit::SYSTEM, message)
+    })?;
     let _client = EndWithUs(client);
-    reactor::run(config)
+    let result = reactor::run(config);
+    logger::flush();
+    result
+}
+
+/// A setting of the demonstration's own.
+fn set(name: &str, value: &str) -> Override {
+    let (shown, given_by) = ("--demo".to_owned(), "--demo".to_owned());
+    Override { shown, given_by, name: name.to_owned(), value: value.to_owned() }
 }
 
 /// The client: sends samples until the server is gone.
-pub fn client(args: &[String]) -> Result<(), Failure> {
-    let listen = Override {
-        shown: "--demo".to_owned(),
-        given_by: "--demo".to_owned(),
-        name: "server.listen".to_owned(),
-        value: args.first().cloned().unwrap_or_default(),
-    };
+pub(super) fn client(args: &[String]) -> Result<(), Failure> {
+    let listen = set("server.listen", args.first().map_or("", String::as_str));
     let sources = Sources { overrides: vec![listen], purpose: Purpose::Find, ..Sources::default() };
-    let config = config::load(&sources)?;
+    let config = load(&sources)?;
     let mut samples = Samples::new(wall_clock().as_micros().unsigned_abs());
     let mut failures = 0;
     while failures < ATTEMPTS {
         sys::pause(PACE);
         let sample = samples.sample(wall_clock());
-        match send::submit(&config, transaction(&sample), &sample.content) {
+        match send::deliver(&config, transaction(&sample), &sample.content) {
             Ok(()) => failures = 0,
             Err(_) => failures += 1,
         }
@@ -77,25 +93,31 @@ fn transaction(sample: &Sample) -> Transaction {
     }
 }
 
-/// A folder that goes away with its owner.
-struct Scratch {
-    path: PathBuf,
-}
+/// A folder for the time of the program.
+struct Scratch(PathBuf);
 
 impl Scratch {
-    fn new() -> Result<Scratch, Failure> {
-        let path = env::temp_dir().join(format!("mailflux-demo-{}", std::process::id()));
-        fs::create_dir(&path).map_err(|e| {
-            let message = format!("cannot create {}: {e}; see TMPDIR", path.display());
-            Failure::new(exit::CANNOT_CREATE, message)
-        })?;
-        Ok(Scratch { path })
+    fn create() -> Result<Scratch, Failure> {
+        let parent = env::temp_dir();
+        loop {
+            let path = parent.join(format!("mailflux-demo-{:08x}", fastrand::u32(..)));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Scratch(path)),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => {
+                    let path = Printable::new(path.display().to_string());
+                    let message = format!("cannot create {path}: {}; see TMPDIR", cause(&e));
+                    return Err(Failure::new(exit::CANNOT_CREATE, message));
+                }
+            }
+        }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
+        // What cannot be removed is left to whoever cleans the temporary folder.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -26,7 +26,7 @@ mod transport;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-pub use self::clock::wall_clock;
+pub use self::clock::{Clock, wall_clock};
 pub use self::core::{Core, Role};
 use self::dispatch::NextServers;
 pub use self::mio_net::MioNet;

@@ -1,0 +1,43 @@
+//! What `--help` prints.
+
+use super::options::server_options;
+
+/// The help of the program.
+pub(super) fn page() -> String {
+    let options = server_options().usage_with_format(|items| items.collect::<Vec<_>>().join("\n"));
+    format!("{HEAD}{options}\n{TAIL}")
+}
+
+const HEAD: &str = "\
+MailFlux, a forwarding SMTP server on one thread and one event loop
+
+Usage:
+    mailflux [OPTIONS]
+        run the server
+    mailflux send [-f SENDER] [-t] [-i] [RECIPIENT ...]
+        submit the message on standard input, with the options of sendmail
+    mailflux sink ADDRESS:PORT [--store DIR]
+        a next server for trials: it accepts everything
+
+Options:
+";
+
+const TAIL: &str = "
+Without -c the configuration is the first of ./mailflux.ini,
+$XDG_CONFIG_HOME/mailflux/mailflux.ini and /etc/mailflux/mailflux.ini. What the
+command line sets goes before what the file sets. docs/settings.md lists all
+settings. MAILFLUX_LOG=FILTER goes before log.level.
+
+Examples:
+    mailflux -n mail.example.com                forward to this server, port 25
+    mailflux -l 0.0.0.0:25 -n [2001:db8::1]:26 -d /var/spool/mailflux
+    mailflux --check-config | grep listen
+    echo hello | mailflux send you@example.org
+
+Signals: TERM and INT end after open transactions had up to 10 s to finish, a
+second one ends at once.
+
+Exit codes: 0 fine, 64 usage, 65 bad or refused message, 69 server not
+reachable, 71 system error, 73 cannot create, 75 try again later,
+77 no permission, 78 configuration.
+";

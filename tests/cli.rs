@@ -1,0 +1,8 @@
+//! The command line of the built program: options, errors, exit codes, and mail through `send`.
+
+mod cli {
+    pub mod config;
+    pub mod program;
+    pub mod send;
+    pub mod server;
+}
