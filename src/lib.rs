@@ -6,6 +6,7 @@
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod dns;
 pub mod journal;

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["base", "sys"]),
     ("logger", &["base", "sys", "journal", "config"]),
     ("demo", &["base"]),
-    ("control", &["base", "journal"]),
+    ("control", &["base", "journal", "rules"]),
     ("console", &["base", "journal", "control"]),
     (
         "reactor",
@@ -64,7 +64,7 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Parts that are data and functions only.
-const PURE: &[&str] = &["base", "journal", "smtp", "dns", "rules", "queue", "demo"];
+const PURE: &[&str] = &["base", "journal", "smtp", "dns", "rules", "queue", "control", "demo"];
 
 /// The top-level modules that a file's code names, with positions.
 fn imports(file: &File, code: &str) -> Vec<(usize, String)> {

@@ -118,6 +118,9 @@ impl Field {
     }
 }
 
+/// Fields of one name in a header that are looked at: a hostile header has thousands.
+const MAX_VALUES: usize = 16;
+
 /// Recipients that are known.
 #[derive(Clone, Copy, Default, Debug)]
 pub enum Rcpts<'a> {
@@ -192,10 +195,14 @@ impl Fields<'_> {
                 Rcpts::One(address) => test(address.as_str()),
                 Rcpts::All(all) => all.iter().any(|rcpt| test(rcpt.address.as_str())),
             },
-            Field::Subject => values(self.header, "subject").any(|value| test(&value)),
-            Field::Header(name) => values(self.header, name).any(|value| test(&value)),
+            Field::Subject => self.any_value("subject", test),
+            Field::Header(name) => self.any_value(name, test),
             Field::Client | Field::Size | Field::Reply | Field::Delay | Field::Tls => false,
         }
+    }
+
+    fn any_value(&self, name: &str, test: impl Fn(&str) -> bool) -> bool {
+        values(self.header, name).take(MAX_VALUES).any(|value| test(&value))
     }
 }
 

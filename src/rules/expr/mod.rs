@@ -28,7 +28,8 @@
 //!
 //! An expression is checked as a whole when it is read: names, types, regular expressions. To ask
 //! it cannot fail, and is bounded: texts are matched in their first [`MAX_TEXT`] octets, headers
-//! looked at in their first [`MAX_HEADER`], and regex-lite takes linear time.
+//! looked at in their first [`MAX_HEADER`] and 16 fields of a name, and regex-lite takes time in
+//! proportion to text and expression.
 
 mod eval;
 mod fields;

@@ -226,6 +226,11 @@ fn long_texts_are_matched_at_their_start() {
     let header = [&b"x: ".repeat(MAX_HEADER)[..], b"\r\nSubject: late\r\n\r\n"].concat();
     let fields = Fields { header: &header, ..Fields::default() };
     assert!(!Expr::parse("subject ~ \"late\"").unwrap().holds(&fields));
+    for (before, want) in [(15, true), (16, false)] {
+        let header = format!("{}x: last\r\n", "x: y\r\n".repeat(before));
+        let fields = Fields { header: header.as_bytes(), ..Fields::default() };
+        assert_eq!(Expr::parse("header.x == last").unwrap().holds(&fields), want);
+    }
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! What can be asked of a running server.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::parse::{Args, CommandError};
+use super::{verbs, words};
+use crate::base::{Address, SessionId};
+use crate::rules::Expr;
+
+/// A command, checked as far as its words alone allow.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// `help [VERB]`; the verb in full.
+    Help(Option<&'static str>),
+    /// `status`
+    Status,
+    /// `stats [reset]`
+    Stats {
+        /// Count from zero on.
+        reset: bool,
+    },
+    /// `quit [now]`
+    Quit {
+        /// Without waiting for open transactions.
+        now: bool,
+    },
+    /// `sessions [last=10m]`
+    Sessions {
+        /// Also those that ended so long ago.
+        last: Option<Duration>,
+    },
+    /// `session ID [ladder|raw|hex]`
+    Session {
+        /// Which.
+        id: SessionId,
+        /// How to show it.
+        view: SessionView,
+    },
+    /// `follow [ID|where E]`; without anything: all again.
+    Follow(Follow),
+    /// `mark [TEXT]`
+    Mark(String),
+    /// `pause`
+    Pause,
+    /// `resume`
+    Resume,
+    /// `queue [age] [where E]`
+    Queue {
+        /// The table by age and next server instead of the messages.
+        age: bool,
+        /// Only those.
+        filter: Option<Expr>,
+    },
+    /// `show QID [PART]`
+    Show {
+        /// Which message, by its counter.
+        message: u64,
+        /// What of it.
+        part: ShowPart,
+    },
+    /// `hold|release|retry|bounce|delete QID|where E`
+    Messages {
+        /// What to do.
+        action: MessageAction,
+        /// With which.
+        which: Which,
+    },
+    /// `confirm`: do what the command before said that it would.
+    Confirm,
+    /// `flush`
+    Flush,
+    /// `config …`
+    Config(ConfigCommand),
+    /// `analyse WHAT [last=1h]`
+    Analyse {
+        /// What.
+        what: Analysis,
+        /// Of the last so long; else since the start.
+        last: Option<Duration>,
+    },
+    /// `explain WORD`
+    Explain(String),
+    /// `trace on|off smtp|queue`
+    Trace {
+        /// On or off.
+        on: bool,
+        /// One of [`verbs::TRACES`].
+        what: &'static str,
+    },
+    /// `log LEVEL`, in env_logger's filter syntax, not yet checked.
+    Log(String),
+    /// `next …`
+    Next(NextCommand),
+    /// `check client=IP from=A rcpt=B`
+    Check {
+        /// Who would connect.
+        client: IpAddr,
+        /// The sender; none is `<>`.
+        from: Option<Address>,
+        /// The recipient.
+        rcpt: Address,
+    },
+}
+
+/// How `session` shows a session.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum SessionView {
+    /// Its lines.
+    #[default]
+    Lines,
+    /// Both legs side by side, with delays.
+    Ladder,
+    /// The octets of its lines alone.
+    Raw,
+    /// The octets of its lines in hexadecimal.
+    Hex,
+}
+
+/// What `follow` narrows the view to.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Follow {
+    /// Nothing: all is shown.
+    All,
+    /// A session.
+    Session(SessionId),
+    /// A message, by its counter.
+    Message(u64),
+    /// What an expression holds for.
+    Where(Expr),
+}
+
+/// A part of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ShowPart {
+    /// Sender, recipients, their states.
+    #[default]
+    Envelope,
+    /// The header.
+    Headers,
+    /// The tree of its parts.
+    Mime,
+    /// Its Received fields with the delays between them.
+    Hops,
+    /// Each attempt with the remote reply.
+    Attempts,
+    /// All of it, made printable.
+    Raw,
+}
+
+/// What can be done with a queued message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MessageAction {
+    /// Try it no more until it is released.
+    Hold,
+    /// Undo a hold.
+    Release,
+    /// Make it due now.
+    Retry,
+    /// Give it up and tell its sender.
+    Bounce,
+    /// Remove it, telling nobody.
+    Delete,
+}
+
+/// Which messages an action is for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Which {
+    /// The one with this counter.
+    Message(u64),
+    /// Those that an expression holds for.
+    Where(Expr),
+}
+
+/// What `analyse` looks at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Analysis {
+    /// By stage.
+    Latency,
+    /// The most frequent.
+    Senders,
+    /// The most frequent.
+    Recipients,
+    /// The busiest.
+    Clients,
+    /// Reply codes and their texts.
+    Codes,
+    /// Of messages.
+    Sizes,
+}
+
+/// `config get|set|diff|save|reload`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigCommand {
+    /// One setting by its full name, or all.
+    Get(Option<String>),
+    /// A setting and its new value.
+    Set(String, String),
+    /// What differs from the file.
+    Diff,
+    /// Write what differs into the file.
+    Save,
+    /// Read the file again, forgetting changes made while running.
+    Reload,
+}
+
+/// `next list|pause|resume`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NextCommand {
+    /// All next servers and their states.
+    List,
+    /// Send nothing there, until resumed.
+    Pause(String),
+    /// Send there again.
+    Resume(String),
+}
+
+impl Command {
+    /// Reads a line.
+    pub fn parse(line: &str) -> Result<Command, CommandError> {
+        let words = words::split(line)?;
+        let mut args = Args::new(line, &words);
+        let (column, name) = args.verb()?;
+        let verb = verbs::resolve(column, name)?;
+        let command = (verb.parse)(&mut args)?;
+        args.end(verb)?;
+        Ok(command)
+    }
+}

@@ -1,0 +1,21 @@
+//! Control: the one grammar of commands, for console, `ctl` and control socket.
+//!
+//! `verb [object] [id] [key=value ...] [where EXPR]`. A line becomes a typed [`Command`], or an
+//! error that points at the column and names what was perhaps meant. What a command does is the
+//! reactor's business; here is only what can be said.
+
+mod command;
+mod parse;
+mod verbs;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use command::{
+    Analysis, Command, ConfigCommand, Follow, MessageAction, NextCommand, SessionView, ShowPart,
+    Which,
+};
+pub use parse::CommandError;
+pub use verbs::{VERBS, Verb, find};
+pub use words::line_of_args;

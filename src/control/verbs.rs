@@ -1,0 +1,361 @@
+//! The table of verbs: name, form, one line of help, and how the words after it are read. Help,
+//! completion and the parser come from it. A verb stands here when it does something.
+
+use super::command::{
+    Analysis, Command, ConfigCommand, Follow, MessageAction, NextCommand, SessionView, ShowPart,
+    Which,
+};
+use super::parse::{Args, CommandError, message_of, one_of};
+use crate::base::{Address, nearest};
+
+/// A verb.
+#[derive(Debug)]
+pub struct Verb {
+    /// As it is written in full.
+    pub name: &'static str,
+    /// The form of the command.
+    pub usage: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// Words that may follow, for completion.
+    pub objects: &'static [&'static str],
+    /// Reads what follows.
+    pub(super) parse: fn(&mut Args<'_>) -> Result<Command, CommandError>,
+}
+
+const SESSION_VIEWS: &[&str] = &["ladder", "raw", "hex"];
+const SHOW_PARTS: &[&str] = &["envelope", "headers", "mime", "hops", "attempts", "raw"];
+const CONFIGS: &[&str] = &["get", "set", "diff", "save", "reload"];
+const ANALYSES: &[&str] = &["latency", "senders", "recipients", "clients", "codes", "sizes"];
+const NEXTS: &[&str] = &["list", "pause", "resume"];
+const ON_OFF: &[&str] = &["on", "off"];
+/// What can be traced.
+pub const TRACES: &[&str] = &["smtp", "queue"];
+
+/// All verbs, in the order of the help.
+pub static VERBS: &[Verb] = &[
+    Verb {
+        name: "help",
+        usage: "help [VERB]",
+        help: "what can be said, or the form of one command",
+        objects: &[],
+        parse: help,
+    },
+    Verb {
+        name: "status",
+        usage: "status",
+        help: "version, connections, queue, counters, the longest tick",
+        objects: &[],
+        parse: |_| Ok(Command::Status),
+    },
+    Verb {
+        name: "stats",
+        usage: "stats [reset]",
+        help: "counters and latencies of the last minute, hour and day; or count from zero on",
+        objects: &["reset"],
+        parse: |args| Ok(Command::Stats { reset: args.choice(&["reset"])?.is_some() }),
+    },
+    Verb {
+        name: "sessions",
+        usage: "sessions [last=10m]",
+        help: "the live sessions, or also those that ended not long ago",
+        objects: &["last="],
+        parse: |args| Ok(Command::Sessions { last: args.last()? }),
+    },
+    Verb {
+        name: "session",
+        usage: "session ID [ladder|raw|hex]",
+        help: "the dialogue of a session",
+        objects: SESSION_VIEWS,
+        parse: session,
+    },
+    Verb {
+        name: "follow",
+        usage: "follow [ID|where EXPR]",
+        help: "show only a session, a message or what an expression holds for; alone: all",
+        objects: &["where"],
+        parse: follow,
+    },
+    Verb {
+        name: "mark",
+        usage: "mark [TEXT]",
+        help: "draw a line into the view",
+        objects: &[],
+        parse: |args| Ok(Command::Mark(args.rest())),
+    },
+    Verb {
+        name: "pause",
+        usage: "pause",
+        help: "freeze the view; the server goes on",
+        objects: &[],
+        parse: |_| Ok(Command::Pause),
+    },
+    Verb {
+        name: "resume",
+        usage: "resume",
+        help: "let the view go on",
+        objects: &[],
+        parse: |_| Ok(Command::Resume),
+    },
+    Verb {
+        name: "queue",
+        usage: "queue [age] [where EXPR]",
+        help: "the messages in the queue, or the table by age and next server",
+        objects: &["age", "where"],
+        parse: |args| {
+            let age = args.choice(&["age"])?.is_some();
+            Ok(Command::Queue { age, filter: args.filter()? })
+        },
+    },
+    Verb {
+        name: "show",
+        usage: "show QID [envelope|headers|mime|hops|attempts|raw]",
+        help: "a message in the queue",
+        objects: SHOW_PARTS,
+        parse: show,
+    },
+    Verb {
+        name: "hold",
+        usage: "hold QID|where EXPR",
+        help: "try messages no more until they are released",
+        objects: &["where"],
+        parse: |args| messages(args, MessageAction::Hold),
+    },
+    Verb {
+        name: "release",
+        usage: "release QID|where EXPR",
+        help: "undo a hold",
+        objects: &["where"],
+        parse: |args| messages(args, MessageAction::Release),
+    },
+    Verb {
+        name: "retry",
+        usage: "retry QID|where EXPR",
+        help: "make messages due now",
+        objects: &["where"],
+        parse: |args| messages(args, MessageAction::Retry),
+    },
+    Verb {
+        name: "bounce",
+        usage: "bounce QID|where EXPR",
+        help: "give messages up and tell their senders",
+        objects: &["where"],
+        parse: |args| messages(args, MessageAction::Bounce),
+    },
+    Verb {
+        name: "delete",
+        usage: "delete QID|where EXPR",
+        help: "remove messages, telling nobody",
+        objects: &["where"],
+        parse: |args| messages(args, MessageAction::Delete),
+    },
+    Verb {
+        name: "confirm",
+        usage: "confirm",
+        help: "do what the command before asked to have confirmed",
+        objects: &[],
+        parse: |_| Ok(Command::Confirm),
+    },
+    Verb {
+        name: "flush",
+        usage: "flush",
+        help: "make all messages due now and try paused servers",
+        objects: &[],
+        parse: |_| Ok(Command::Flush),
+    },
+    Verb {
+        name: "config",
+        usage: "config get|set|diff|save|reload [SECTION.KEY [VALUE]]",
+        help: "look at settings, change them while running, keep the changes",
+        objects: CONFIGS,
+        parse: config,
+    },
+    Verb {
+        name: "analyse",
+        usage: "analyse latency|senders|recipients|clients|codes|sizes [last=1h]",
+        help: "where time goes, and who and what comes most often",
+        objects: ANALYSES,
+        parse: analyse,
+    },
+    Verb {
+        name: "explain",
+        usage: "explain WORD",
+        help: "what a command or a reply code means, with the RFC",
+        objects: &[],
+        parse: |args| match args.rest() {
+            word if word.is_empty() => Err(args.wanted("a word to explain")),
+            word => Ok(Command::Explain(word)),
+        },
+    },
+    Verb {
+        name: "trace",
+        usage: "trace on|off smtp|queue",
+        help: "write every line of it into the log, or no more",
+        objects: ON_OFF,
+        parse: |args| {
+            let on = args.need_choice(ON_OFF)? == "on";
+            Ok(Command::Trace { on, what: args.need_choice(TRACES)? })
+        },
+    },
+    Verb {
+        name: "log",
+        usage: "log LEVEL",
+        help: "how much is logged: error, warn, info, debug, trace, or several target=level",
+        objects: &["error", "warn", "info", "debug", "trace", "off"],
+        parse: |args| Ok(Command::Log(args.need("a level")?.text.clone())),
+    },
+    Verb {
+        name: "next",
+        usage: "next list|pause|resume [NAME]",
+        help: "the next servers; send nothing to one, or again",
+        objects: NEXTS,
+        parse: next,
+    },
+    Verb {
+        name: "check",
+        usage: "check client=IP [from=ADDRESS] rcpt=ADDRESS",
+        help: "what would be done with mail from there to there, and why",
+        objects: &["client=", "from=", "rcpt="],
+        parse: check,
+    },
+    Verb {
+        name: "quit",
+        usage: "quit [now]",
+        help: "end the server, after open transactions or at once",
+        objects: &["now"],
+        parse: |args| Ok(Command::Quit { now: args.choice(&["now"])?.is_some() }),
+    },
+];
+
+/// The verb that is written or shortened.
+pub(super) fn resolve(column: usize, written: &str) -> Result<&'static Verb, CommandError> {
+    let names = || VERBS.iter().map(|verb| verb.name);
+    let name = one_of(written, names()).map_err(|several| {
+        let message = match (several.is_empty(), nearest(written, names())) {
+            (false, _) => format!("'{written}' may be {}", several.join(" or ")),
+            (true, Some(near)) => format!("unknown command '{written}'; did you mean '{near}'?"),
+            (true, None) => format!("unknown command '{written}'; 'help' lists all"),
+        };
+        CommandError::new(column, message)
+    })?;
+    find(name).ok_or_else(|| CommandError::new(column, "unknown command"))
+}
+
+/// The verb with this name, in full.
+pub fn find(name: &str) -> Option<&'static Verb> {
+    VERBS.iter().find(|verb| verb.name == name)
+}
+
+fn help(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    if args.is_empty() {
+        return Ok(Command::Help(None));
+    }
+    let (column, written) = args.verb()?;
+    Ok(Command::Help(Some(resolve(column, written)?.name)))
+}
+
+fn session(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let id = args.session()?;
+    let view = match args.choice(SESSION_VIEWS)? {
+        Some("ladder") => SessionView::Ladder,
+        Some("raw") => SessionView::Raw,
+        Some("hex") => SessionView::Hex,
+        _ => SessionView::Lines,
+    };
+    Ok(Command::Session { id, view })
+}
+
+fn follow(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    if let Some(filter) = args.filter()? {
+        return Ok(Command::Follow(Follow::Where(filter)));
+    }
+    if args.is_empty() {
+        return Ok(Command::Follow(Follow::All));
+    }
+    let word = args.need("an id")?;
+    let session = word.text.parse().ok().map(Follow::Session);
+    let followed = session.or_else(|| message_of(&word.text).map(Follow::Message));
+    followed.map(Command::Follow).ok_or_else(|| {
+        let message = format!("'{}' is not an id such as i7, o3 or q1A", word.text);
+        CommandError::new(word.column, message)
+    })
+}
+
+fn show(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let message = args.message()?;
+    let part = match args.choice(SHOW_PARTS)? {
+        Some("headers") => ShowPart::Headers,
+        Some("mime") => ShowPart::Mime,
+        Some("hops") => ShowPart::Hops,
+        Some("attempts") => ShowPart::Attempts,
+        Some("raw") => ShowPart::Raw,
+        _ => ShowPart::Envelope,
+    };
+    Ok(Command::Show { message, part })
+}
+
+fn messages(args: &mut Args<'_>, action: MessageAction) -> Result<Command, CommandError> {
+    let which = match args.filter()? {
+        Some(filter) => Which::Where(filter),
+        None => Which::Message(args.message()?),
+    };
+    Ok(Command::Messages { action, which })
+}
+
+fn config(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let setting = "the name of a setting, such as queue.interval,";
+    let command = match args.need_choice(CONFIGS)? {
+        "get" => ConfigCommand::Get(Some(args.rest()).filter(|name| !name.is_empty())),
+        "set" => {
+            let name = args.need(setting)?.text.clone();
+            if args.is_empty() {
+                return Err(args.wanted("the value (\"\" for none)"));
+            }
+            ConfigCommand::Set(name, args.rest())
+        }
+        "diff" => ConfigCommand::Diff,
+        "save" => ConfigCommand::Save,
+        _ => ConfigCommand::Reload,
+    };
+    Ok(Command::Config(command))
+}
+
+fn analyse(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let what = match args.need_choice(ANALYSES)? {
+        "latency" => Analysis::Latency,
+        "senders" => Analysis::Senders,
+        "recipients" => Analysis::Recipients,
+        "clients" => Analysis::Clients,
+        "codes" => Analysis::Codes,
+        _ => Analysis::Sizes,
+    };
+    Ok(Command::Analyse { what, last: args.last()? })
+}
+
+fn next(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let name = "the name of a next server";
+    Ok(Command::Next(match args.need_choice(NEXTS)? {
+        "list" => NextCommand::List,
+        "pause" => NextCommand::Pause(args.need(name)?.text.clone()),
+        _ => NextCommand::Resume(args.need(name)?.text.clone()),
+    }))
+}
+
+fn check(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let [client, from, rcpt] = args.pairs(["client", "from", "rcpt"])?;
+    let address = |text: &str| {
+        let path = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+        Address::parse(path.unwrap_or(text)).ok()
+    };
+    let sender = |text: &str| match text {
+        "" | "<>" => Some(None),
+        text => address(text).map(Some),
+    };
+    let client = client.ok_or_else(|| args.wanted("client="))?;
+    let rcpt = rcpt.ok_or_else(|| args.wanted("rcpt="))?;
+    Ok(Command::Check {
+        client: client.parse("an IP address")?,
+        from: from.map_or(Ok(None), |from| from.read("an address", sender))?,
+        rcpt: rcpt.read("an address", address)?,
+    })
+}
