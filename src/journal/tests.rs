@@ -137,6 +137,55 @@ fn rankings_follow_the_conversation() {
 }
 
 #[test]
+fn the_answer_to_stats_has_the_fields_that_programs_rely_on() {
+    let mut journal = journal();
+    conversation(&mut journal);
+    let report = journal.report(now(90_000));
+    let json = &report.json;
+    let numbers = ["accepted", "delivered", "rejected", "bytes_in", "since_s"].map(|f| &json[f]);
+    assert_eq!(numbers, [1, 1, 1, 1000, 90].map(serde_json::Value::from).each_ref());
+    assert_eq!(json["reply_codes"]["250"], 4);
+    assert_eq!(json["next_reply_codes"], serde_json::json!({}));
+    let rcpt =
+        serde_json::json!({ "count": 2, "p50": 3.967, "p95": 3.967, "p99": 3.967, "max": 4.0 });
+    assert_eq!(json["stages"]["rcpt"], rcpt);
+    assert_eq!((&json["minute"]["accepted"], &json["hour"]["accepted"]), (&0.into(), &1.into()));
+    assert_eq!(json["hour"]["stages"]["mail"]["max"], 3.0);
+    let has = |line: &str| assert!(report.lines.iter().any(|l| l == line), "{:#?}", report.lines);
+    has("counted for 1m30s");
+    has("accepted                   1           0           1           1");
+    has("mail                       1       2.943       2.943       2.943       3.000");
+    has("replies: 220: 1 221: 1 250: 4 354: 1 550: 1");
+}
+
+#[test]
+fn analyses() {
+    let mut journal = journal();
+    conversation(&mut journal);
+    let hour = Some(Duration::from_secs(3600));
+    let clients = journal.report_ranking(Table::Clients, hour, now(200));
+    assert_eq!(clients.json["rows"][0]["name"], "192.0.2.7");
+    assert_eq!(clients.json["rows"][0]["octets"], 1000);
+    assert_eq!(
+        clients.lines,
+        [
+            "      count    messages      octets    rejected",
+            "          3           1        1000           1 192.0.2.7"
+        ]
+    );
+    let codes = journal.report_ranking(Table::Replies, None, now(200));
+    assert_eq!(codes.lines[1], "          1 550 5.7.1 relaying denied");
+    let sizes = journal.report_sizes(None, now(200));
+    assert_eq!((&sizes.json["max"], &sizes.json["window"]), (&1000.into(), &"start".into()));
+    assert_eq!(sizes.lines.len(), 2);
+    let latency = journal.report_latency(Some(Duration::from_secs(5)), now(200));
+    assert_eq!(latency.json["window"], "minute");
+    assert_eq!(latency.json["stages"]["commit"]["max"], 6.0);
+    let old = journal.report_latency(Some(Duration::from_secs(5)), now(200_000));
+    assert_eq!(old.json["stages"], serde_json::json!({}));
+}
+
+#[test]
 fn a_reply_to_content_and_a_data_out_of_order_are_no_second_refusal() {
     let mut journal = journal();
     open(&mut journal, "i1");
