@@ -92,4 +92,19 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             sessions_out: 0,
         }
     }
+
+    /// The network, for simulations.
+    pub fn net_mut(&mut self) -> &mut N {
+        &mut self.net
+    }
+
+    /// Connections on both legs.
+    pub fn connections(&self) -> usize {
+        self.slots.iter().filter(|slot| !matches!(slot, slots::Slot::Listener(_))).count()
+    }
+
+    /// Timers armed: about one for each connection, whatever happens.
+    pub fn timers(&self) -> usize {
+        self.timers.len()
+    }
 }

@@ -43,7 +43,6 @@ impl Timers {
     }
 
     /// Entries held.
-    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.heap.len()
     }

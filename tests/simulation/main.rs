@@ -1,0 +1,153 @@
+//! The whole server in a simulated world: seeded clients, seeded next servers, a network that may
+//! do anything a network may, and a process that is killed now and then. What was acknowledged
+//! must be delivered, failed or still in the spool; what was refused must not be delivered; and
+//! everything must come to an end. A failure prints its seed; `MAILFLUX_SEED=` replays it, and
+//! `MAILFLUX_SEEDS=` runs so many.
+
+mod net;
+mod peers;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use fastrand::Rng;
+use mailflux::config::{Config, Override, Sources, load};
+use mailflux::dns::Hosts;
+use mailflux::reactor::{Core, Net as _, Reactor, Role};
+use mailflux::sink::Sink;
+use mailflux::spool::{RealDisk, Spool};
+
+use net::{SimNet, beginning};
+use peers::{Client, Ledger, Server};
+
+const HERE: &str = "127.0.0.1:2525";
+/// Seeds in an ordinary run.
+const SEEDS: u64 = 256;
+/// A message that is not at rest after so many ticks never will be.
+const PATIENCE: u32 = 60_000;
+
+type World = Reactor<SimNet, RealDisk>;
+
+fn config(root: &Path) -> Config {
+    let set = |name: &str, value: &str| Override {
+        shown: name.into(),
+        given_by: "test".into(),
+        name: name.into(),
+        value: value.into(),
+    };
+    let overrides = vec![
+        set("server.hostname", "relay.test"),
+        set("server.listen", HERE),
+        set("server.spool", &root.join("spool").display().to_string()),
+        set("next_server.host", "127.0.0.2"),
+        set("next_server.connections", "3"),
+    ];
+    load(&Sources { overrides, ..Sources::default() }).unwrap()
+}
+
+fn start(root: &Path, net: SimNet) -> World {
+    let config = config(root);
+    let spool = Spool::open(RealDisk::open(&config.server.spool).unwrap()).unwrap();
+    let now = net.now();
+    let sink = Sink::open(None).unwrap();
+    let core = Core::new(config, spool, sink, Hosts::default(), 7, now);
+    let mut world = Reactor::new(net, core);
+    world.listen(HERE.parse().unwrap(), Role::Relay).unwrap();
+    world
+}
+
+fn run(seed: u64) -> Totals {
+    let root = tempfile::tempdir().unwrap();
+    let mut rng = Rng::with_seed(seed);
+    let mut ledger = Ledger::default();
+    let mut world = start(root.path(), SimNet::new(seed, beginning()));
+    let (mut clients, mut servers) = (Vec::<Client>::new(), Vec::<Server>::new());
+    let odds = rng.choice([0, 10, 60]).unwrap();
+    let kills = rng.bool();
+    world.net_mut().refuse = odds / 2;
+    let (mut number, mut left) = (0, rng.u32(1..12));
+    for tick in 0..PATIENCE {
+        if left > 0 && rng.u32(..20) == 0 {
+            let here: SocketAddr = HERE.parse().unwrap();
+            if let Some(conn) = world.net_mut().open(here) {
+                let numbers: Vec<u64> = (0..rng.u64(1..4)).map(|i| number + i).collect();
+                number += numbers.len() as u64;
+                clients.push(Client::new(conn, &numbers, &mut ledger, &mut rng));
+                left -= 1;
+            }
+        }
+        let net = world.net_mut();
+        servers.extend(std::mem::take(&mut net.dialled).into_iter().map(|c| Server::new(c, odds)));
+        clients.retain_mut(|c| !c.act(net, &mut ledger, odds > 0));
+        servers.retain_mut(|s| !s.act(net, &mut ledger));
+        // With nothing left to watch, the clock may run.
+        let quiet = clients.is_empty() && left == 0 && servers.is_empty();
+        net.stride = Duration::from_millis(if quiet { 20_000 } else { 20 });
+        world.tick().unwrap();
+        if kills && tick < 2000 && rng.u32(..300) == 0 {
+            // Everything in memory is gone; what the kernel has stays.
+            let now = world.net_mut().time();
+            drop(world);
+            (clients, servers) = (vec![], vec![]);
+            world = start(root.path(), SimNet::new(rng.u64(..), now));
+            world.net_mut().refuse = odds / 2;
+        }
+        assert!(world.timers() <= 4 * (world.connections() + 60), "timers pile up");
+        if quiet && clients.is_empty() && at_rest(&mut world, &ledger) {
+            return judge(&ledger);
+        }
+    }
+    panic!("seed {seed}: not at rest: {:?}", ledger.fates);
+}
+
+/// No connection is open, and all that is left in the queue has failed for good.
+fn at_rest(world: &mut World, ledger: &Ledger) -> bool {
+    let settled = ledger.fates.values().filter(|f| f.acknowledged).all(|fate| {
+        fate.recipients.iter().all(|r| fate.delivered.contains_key(r) || fate.failed.contains(r))
+    });
+    settled && world.connections() == 0
+}
+
+fn judge(ledger: &Ledger) -> Totals {
+    let mut totals = Totals::default();
+    for (number, fate) in &ledger.fates {
+        if fate.refused {
+            assert!(fate.delivered.is_empty(), "number {number} was refused and delivered");
+        }
+        totals.acknowledged += u64::from(fate.acknowledged);
+        totals.failed += fate.failed.len() as u64;
+        totals.delivered += fate.delivered.len() as u64;
+        totals.again += fate.delivered.values().map(|n| u64::from(n - 1)).sum::<u64>();
+    }
+    totals
+}
+
+/// What happened in all worlds together: a simulation in which nothing happens proves nothing.
+#[derive(Default, Debug)]
+struct Totals {
+    acknowledged: u64,
+    delivered: u64,
+    failed: u64,
+    again: u64,
+}
+
+#[test]
+fn what_is_acknowledged_is_delivered_or_failed() {
+    if let Ok(seed) = std::env::var("MAILFLUX_SEED") {
+        run(seed.parse().unwrap());
+        return;
+    }
+    let seeds = std::env::var("MAILFLUX_SEEDS").map_or(SEEDS, |n| n.parse().unwrap());
+    let mut all = Totals::default();
+    for seed in 0..seeds {
+        println!("seed {seed}");
+        let one = run(seed);
+        all.acknowledged += one.acknowledged;
+        all.delivered += one.delivered;
+        all.failed += one.failed;
+        all.again += one.again;
+    }
+    println!("{all:?}");
+    assert!(all.acknowledged > 4 * seeds && all.delivered > 4 * seeds && all.failed > seeds / 4);
+}

@@ -1,0 +1,294 @@
+//! A network that exists only in memory, with a clock that moves only when it is waited for, and
+//! with every unkindness that a real one is allowed: edges come late and once, reads and writes
+//! are short, `WouldBlock` comes at any time, connects are refused, connections are reset.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fastrand::Rng;
+use mailflux::base::{Now, Time, Wall};
+use mailflux::reactor::{Net, Ready, SpareDescriptor, Token, Wake};
+
+/// Octets that one direction of a connection holds.
+const PIPE: usize = 3000;
+
+/// Names a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Conn(pub usize);
+
+/// One connection as the reactor and the peer see it.
+#[derive(Default)]
+struct Wire {
+    token: Option<Token>,
+    inward: VecDeque<u8>,
+    outward: VecDeque<u8>,
+    /// The peer has ended its side.
+    peer_ended: bool,
+    /// The reactor has ended its side, or dropped the connection.
+    ended: bool,
+    dropped: bool,
+    reset: bool,
+    /// Edges that the reactor is owed.
+    read_edge: bool,
+    write_edge: bool,
+}
+
+/// The network.
+pub struct SimNet {
+    pub rng: Rng,
+    now: Now,
+    wires: HashMap<usize, Wire>,
+    next: usize,
+    listeners: HashMap<SocketAddr, (Token, VecDeque<usize>, bool)>,
+    /// Connections that the reactor made, for the peers to take up.
+    pub dialled: Vec<Conn>,
+    /// Connects in a hundred that are refused.
+    pub refuse: u32,
+    /// How far the clock may move in one wait.
+    pub stride: Duration,
+    drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
+}
+
+/// What the reactor holds: dropping it closes the connection.
+pub struct Stream {
+    id: usize,
+    drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.drops.borrow_mut().push(self.id);
+    }
+}
+
+fn blocked<T>() -> io::Result<T> {
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+impl SimNet {
+    pub fn new(seed: u64, now: Now) -> SimNet {
+        SimNet {
+            rng: Rng::with_seed(seed),
+            now,
+            wires: HashMap::new(),
+            next: 0,
+            listeners: HashMap::new(),
+            dialled: vec![],
+            refuse: 0,
+            stride: Duration::from_millis(20),
+            drops: Default::default(),
+        }
+    }
+
+    pub fn time(&self) -> Now {
+        self.now
+    }
+
+    /// A client connects.
+    pub fn open(&mut self, to: SocketAddr) -> Option<Conn> {
+        let id = self.next;
+        let (_, backlog, edge) = self.listeners.get_mut(&to)?;
+        backlog.push_back(id);
+        *edge = true;
+        self.next += 1;
+        self.wires.insert(id, Wire::default());
+        Some(Conn(id))
+    }
+
+    /// The peer sends; says how much the connection took.
+    pub fn send(&mut self, conn: Conn, octets: &[u8]) -> usize {
+        let Some(wire) = self.wires.get_mut(&conn.0).filter(|w| !w.dropped && !w.reset) else {
+            return octets.len();
+        };
+        let room = PIPE.saturating_sub(wire.inward.len()).min(octets.len());
+        wire.inward.extend(&octets[..room]);
+        wire.read_edge |= room > 0;
+        room
+    }
+
+    /// What the peer can read now.
+    pub fn receive(&mut self, conn: Conn) -> Vec<u8> {
+        let most = self.rng.usize(1..2000);
+        let Some(wire) = self.wires.get_mut(&conn.0) else { return vec![] };
+        let n = wire.outward.len().min(most);
+        wire.write_edge |= n > 0;
+        wire.outward.drain(..n).collect()
+    }
+
+    /// Nothing more will come from the reactor.
+    pub fn is_over(&self, conn: Conn) -> bool {
+        let over = |w: &Wire| w.reset || ((w.ended || w.dropped) && w.outward.is_empty());
+        self.wires.get(&conn.0).is_none_or(over)
+    }
+
+    /// The peer ends its side.
+    pub fn end(&mut self, conn: Conn) {
+        if let Some(wire) = self.wires.get_mut(&conn.0) {
+            wire.peer_ended = true;
+            wire.read_edge = true;
+        }
+    }
+
+    /// The peer is gone without a word.
+    pub fn reset(&mut self, conn: Conn) {
+        if let Some(wire) = self.wires.get_mut(&conn.0) {
+            wire.reset = true;
+            wire.inward.clear();
+            wire.outward.clear();
+            (wire.read_edge, wire.write_edge) = (true, true);
+        }
+    }
+
+    fn settle_drops(&mut self) {
+        for id in self.drops.take() {
+            if let Some(wire) = self.wires.get_mut(&id) {
+                (wire.dropped, wire.token) = (true, None);
+            }
+        }
+    }
+}
+
+impl Net for SimNet {
+    type Listener = SocketAddr;
+    type Stream = Stream;
+
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn poll(&mut self, wake: &mut Wake, timeout: Option<Duration>) -> io::Result<()> {
+        self.settle_drops();
+        let mut ids: Vec<usize> = self.wires.keys().copied().collect();
+        ids.sort_unstable();
+        for id in ids {
+            let Some(wire) = self.wires.get_mut(&id) else { continue };
+            let Some(token) = wire.token else { continue };
+            // An edge may be late, and may bring the other direction along for nothing.
+            if (wire.read_edge || wire.write_edge) && self.rng.u32(..10) < 7 {
+                wake.ready.push(Ready {
+                    token,
+                    readable: std::mem::take(&mut wire.read_edge) || self.rng.u32(..10) == 0,
+                    writable: std::mem::take(&mut wire.write_edge) || self.rng.u32(..10) == 0,
+                    read_closed: wire.peer_ended || wire.reset,
+                });
+            }
+        }
+        for (token, _, edge) in self.listeners.values_mut() {
+            if std::mem::take(edge) {
+                let token = *token;
+                let ready = Ready { token, readable: true, writable: false, read_closed: false };
+                wake.ready.push(ready);
+            }
+        }
+        let wait = match wake.ready.is_empty() {
+            true => timeout.unwrap_or(self.stride).min(self.stride),
+            false => Duration::from_micros(self.rng.u64(..500)),
+        };
+        self.now = Now {
+            time: self.now.time.after(wait.max(Duration::from_micros(1))),
+            wall: self.now.wall.after(wait),
+        };
+        Ok(())
+    }
+
+    fn listen(&mut self, at: SocketAddr, token: Token) -> io::Result<(SocketAddr, SocketAddr)> {
+        self.listeners.insert(at, (token, VecDeque::new(), false));
+        Ok((at, at))
+    }
+
+    fn accept(&mut self, listener: &mut SocketAddr) -> io::Result<(Stream, SocketAddr)> {
+        let Some((_, backlog, edge)) = self.listeners.get_mut(listener) else { return blocked() };
+        let Some(id) = backlog.pop_front() else { return blocked() };
+        if self.rng.u32(..20) == 0 {
+            // The edge is gone with the error: the reactor has to come back by itself.
+            backlog.push_front(id);
+            *edge = false;
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1024 + (id % 60_000) as u16));
+        Ok((Stream { id, drops: self.drops.clone() }, peer))
+    }
+
+    fn register(&mut self, stream: &mut Stream, token: Token) -> io::Result<()> {
+        if let Some(wire) = self.wires.get_mut(&stream.id) {
+            wire.token = Some(token);
+            (wire.read_edge, wire.write_edge) = (true, true);
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, _: SocketAddr, token: Token) -> io::Result<Stream> {
+        let id = self.next;
+        self.next += 1;
+        let reset = self.rng.u32(..100) < self.refuse;
+        let wire = Wire { token: Some(token), write_edge: true, reset, ..Wire::default() };
+        self.wires.insert(id, wire);
+        if !reset {
+            self.dialled.push(Conn(id));
+        }
+        Ok(Stream { id, drops: self.drops.clone() })
+    }
+
+    fn established(&mut self, stream: &mut Stream) -> io::Result<bool> {
+        match self.wires.get(&stream.id) {
+            Some(wire) if !wire.reset => Ok(true),
+            _ => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+
+    fn read(&mut self, stream: &mut Stream, buf: &mut [u8]) -> io::Result<usize> {
+        let Some(wire) = self.wires.get_mut(&stream.id) else { return Ok(0) };
+        if wire.reset {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if wire.inward.is_empty() {
+            return if wire.peer_ended { Ok(0) } else { blocked() };
+        }
+        if self.rng.u32(..10) == 0 {
+            wire.read_edge = true;
+            return blocked();
+        }
+        let most = self.rng.usize(1..800);
+        let n = wire.inward.len().min(buf.len()).min(most);
+        for (to, from) in buf.iter_mut().zip(wire.inward.drain(..n)) {
+            *to = from;
+        }
+        // More than was taken is there: that is a new edge.
+        wire.read_edge |= !wire.inward.is_empty() || wire.peer_ended;
+        Ok(n)
+    }
+
+    fn write(&mut self, stream: &mut Stream, buf: &[u8]) -> io::Result<usize> {
+        let Some(wire) = self.wires.get_mut(&stream.id) else { return Ok(buf.len()) };
+        if wire.reset || wire.ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let most = self.rng.usize(1..1500);
+        let n = PIPE.saturating_sub(wire.outward.len()).min(buf.len()).min(most);
+        if n == 0 || self.rng.u32(..10) == 0 {
+            // With room left the edge comes; with none it comes when the peer has read.
+            wire.write_edge |= n > 0;
+            return blocked();
+        }
+        wire.outward.extend(&buf[..n]);
+        Ok(n)
+    }
+
+    fn shutdown_write(&mut self, stream: &mut Stream) -> io::Result<()> {
+        if let Some(wire) = self.wires.get_mut(&stream.id) {
+            wire.ended = true;
+        }
+        Ok(())
+    }
+
+    fn spare_descriptor(&mut self) -> SpareDescriptor {
+        SpareDescriptor::None
+    }
+}
+
+/// The start of time.
+pub fn beginning() -> Now {
+    Now { time: Time::ZERO, wall: Wall::from_secs(1_787_510_546) }
+}
