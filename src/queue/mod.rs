@@ -66,6 +66,7 @@
 //! costs about 56 octets and no timer. Texts of replies are shared and bounded.
 
 mod backoff;
+pub mod bounce;
 mod control;
 mod index;
 mod reconfigure;

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::net::Token;
 use super::store::Pending;
-use crate::base::{
-    Enhanced, Envelope, MessageId, Now, Recipient, Reply, SessionId, Status, Time, Wall,
-};
-use crate::config::{Config, NextServerSettings};
+use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
+use crate::config::{Config, NextServerSettings, RouteKey};
 use crate::dns::{self, Hosts};
 use crate::journal::{Event, Journal, JournalConfig, Level, What};
+use crate::queue::bounce::{BOUNCES_PER_MINUTE, BounceLimiter};
+use crate::queue::routes::{Routes, Rule};
 use crate::queue::{Delivery, Queue, QueueConfig, ServerId, ServerLimits};
 use crate::rules::Relay;
 use crate::sink::{Parcel, Sink};
@@ -47,6 +47,8 @@ pub struct Core<D: Disk> {
     pub(super) pending_sink: Vec<(Token, Parcel)>,
     pub(super) relay_session: ServerConfig,
     pub(super) sink_session: ServerConfig,
+    pub(super) routes: Routes,
+    pub(super) limiter: BounceLimiter,
     relay: Relay,
     hosts: Hosts,
     draining: bool,
@@ -87,6 +89,8 @@ impl<D: Disk> Core<D> {
                 now,
             ),
             queue: Queue::new(queue, &servers, seed),
+            routes: routes_from(&config),
+            limiter: BounceLimiter::new(BOUNCES_PER_MINUTE, seed),
             relay: Relay::new(&server.relay_from, &server.relay_to),
             // A sink takes what a relay would refuse: it is for trials.
             sink_session: ServerConfig { max_message_size: 0, ..relay_session.clone() },
@@ -120,8 +124,23 @@ impl<D: Disk> Core<D> {
     /// The verdict of the gate on the inbound leg.
     pub fn decide(&self, role: Role, stage: Stage, facts: &Facts<'_>) -> Verdict {
         match role {
-            Role::Relay => self.relay.decide(stage, facts),
+            Role::Relay => match self.relay.decide(stage, facts) {
+                Verdict::Accept if stage == Stage::Rcpt => self.has_way(facts),
+                verdict => verdict,
+            },
             Role::Sink => Verdict::Accept,
+        }
+    }
+
+    /// Mail that has no way out is refused while its client is still there to hear it.
+    fn has_way(&self, facts: &Facts<'_>) -> Verdict {
+        let from = facts.from.flatten();
+        match facts.rcpt {
+            Some(rcpt) if self.routes.route(from, rcpt).is_empty() => {
+                let code = Enhanced(5, 4, 4);
+                Verdict::Refuse(Reply::fixed(550, code, "No route to this recipient"))
+            }
+            _ => Verdict::Accept,
         }
     }
 
@@ -167,11 +186,6 @@ impl<D: Disk> Core<D> {
         let settings = self.server(server);
         let found = dns::lookup(&settings.host, &self.hosts);
         found.into_iter().map(|ip| SocketAddr::new(ip, settings.port)).collect()
-    }
-
-    /// The next server of each recipient.
-    pub fn routes_of(&self, envelope: &Envelope) -> Vec<(u32, ServerId, Status)> {
-        (0..envelope.recipients.len() as u32).map(|i| (i, ServerId(0), Status::Pending)).collect()
     }
 
     /// Whether mail may go out: not before it is known what the spool holds, nor while outcomes
@@ -322,4 +336,22 @@ impl<D: Disk> Core<D> {
 
 fn limits_of(server: &NextServerSettings) -> ServerLimits {
     ServerLimits { connections: server.connections }
+}
+
+/// The table of routes, by numbers of next servers.
+fn routes_from(config: &Config) -> Routes {
+    let named = |name: &String| {
+        let at = config.next_servers.iter().position(|s| s.name == *name)?;
+        u16::try_from(at).ok().map(ServerId)
+    };
+    let rules = config.routes.iter().map(|route| {
+        let rule = match &route.key {
+            RouteKey::Domain(pattern) => Rule::Domain(pattern.clone()),
+            RouteKey::Sender(sender) => Rule::Sender(sender.clone()),
+            RouteKey::All => Rule::All,
+        };
+        (rule, route.next.iter().filter_map(named).collect())
+    });
+    let otherwise = named(&"default".to_owned()).into_iter().collect();
+    Routes::new(rules.collect(), otherwise)
 }

@@ -15,6 +15,7 @@ mod mio_net;
 mod net;
 mod outbound;
 mod output;
+mod report;
 mod run;
 mod settle;
 mod slots;

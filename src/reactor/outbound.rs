@@ -91,8 +91,6 @@ pub struct Carrying {
     pub size: u64,
     /// One for each recipient that was tried.
     pub outcomes: Vec<Outcome>,
-    /// Recipients taken by a server without DSN although the sender asked for news of success.
-    pub relayed: Vec<u32>,
 }
 
 /// A connection to a next server.
@@ -332,12 +330,7 @@ impl<S> Outbound<S> {
     }
 
     fn carry(&mut self, delivery: Delivery, transaction: Transaction, now: Now) {
-        self.carrying = Some(Carrying {
-            delivery,
-            size: transaction.size,
-            outcomes: Vec::new(),
-            relayed: Vec::new(),
-        });
+        self.carrying = Some(Carrying { delivery, size: transaction.size, outcomes: Vec::new() });
         self.session.begin(transaction, now.time);
     }
 
@@ -369,9 +362,12 @@ impl<S> Outbound<S> {
             }
             Action::Outcome { recipient, ending, reply, relayed_without_dsn, .. } => {
                 if let Some(carrying) = &mut self.carrying {
+                    if relayed_without_dsn {
+                        // While the message is there to be told of.
+                        core.report_relayed(&carrying.delivery, recipient, &reply, now);
+                    }
                     core.outcome(self.id, carrying, recipient, (ending, &reply), now);
                     carrying.outcomes.push(Outcome { recipient, ending, reply });
-                    carrying.relayed.extend(relayed_without_dsn.then_some(recipient));
                 }
             }
             // The queue takes a recipient without an outcome for what it is.

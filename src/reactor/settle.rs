@@ -88,14 +88,6 @@ impl<D: Disk> Core<D> {
             self.server_failed(server, &why, now);
         }
     }
-
-    /// Reports the sweep's findings.
-    pub(super) fn sweep(&mut self, now: Now) {
-        if self.queue.next_sweep() > now.time {
-            return;
-        }
-        let _ = self.queue.sweep(now);
-    }
 }
 
 fn no_words() -> Reply {

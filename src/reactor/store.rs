@@ -2,6 +2,7 @@
 
 use super::core::{Core, Role};
 use super::net::Token;
+use super::report::Record;
 use crate::base::{Enhanced, Envelope, MessageId, Now, Reply, SessionId, Status};
 use crate::queue::ServerId;
 use crate::sink::Parcel;
@@ -32,10 +33,12 @@ pub struct Pending {
 }
 
 /// Who waits for a commit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Owner {
     /// A session, for its 250.
     Session(SessionId, Token),
+    /// A notification made here, and what it records.
+    Report(Record),
 }
 
 impl<D: Disk> Core<D> {
@@ -120,6 +123,7 @@ impl<D: Disk> Core<D> {
                         }
                         resumed.push((token, result));
                     }
+                    Owner::Report(record) => self.report_committed(id, &record, &result, now),
                 }
             }
         }

@@ -101,12 +101,15 @@ fn run(seed: u64) -> Totals {
     panic!("seed {seed}: not at rest: {:?}", ledger.fates);
 }
 
-/// No connection is open, and all that is left in the queue has failed for good.
+/// No connection is open, nothing is left in the spool, and everybody has mail or a bounce.
 fn at_rest(world: &mut World, ledger: &Ledger) -> bool {
     let settled = ledger.fates.values().filter(|f| f.acknowledged).all(|fate| {
-        fate.recipients.iter().all(|r| fate.delivered.contains_key(r) || fate.failed.contains(r))
+        let told = |r: &String| fate.bounced.contains_key(r) || fate.bounce_refused;
+        fate.recipients
+            .iter()
+            .all(|r| fate.delivered.contains_key(r) || (fate.failed.contains(r) && told(r)))
     });
-    settled && world.connections() == 0
+    settled && world.connections() == 0 && world.core.spool.is_empty()
 }
 
 fn judge(ledger: &Ledger) -> Totals {
@@ -115,6 +118,11 @@ fn judge(ledger: &Ledger) -> Totals {
         if fate.refused {
             assert!(fate.delivered.is_empty(), "number {number} was refused and delivered");
         }
+        for (rcpt, bounces) in &fate.bounced {
+            assert!(fate.failed.contains(rcpt), "{rcpt} did not fail and was bounced");
+            assert_eq!(bounces.len(), 1, "{rcpt} was bounced more than once");
+        }
+        totals.bounced += fate.bounced.len() as u64;
         totals.acknowledged += u64::from(fate.acknowledged);
         totals.failed += fate.failed.len() as u64;
         totals.delivered += fate.delivered.len() as u64;
@@ -129,6 +137,7 @@ struct Totals {
     acknowledged: u64,
     delivered: u64,
     failed: u64,
+    bounced: u64,
     again: u64,
 }
 
@@ -146,8 +155,9 @@ fn what_is_acknowledged_is_delivered_or_failed() {
         all.acknowledged += one.acknowledged;
         all.delivered += one.delivered;
         all.failed += one.failed;
+        all.bounced += one.bounced;
         all.again += one.again;
     }
     println!("{all:?}");
-    assert!(all.acknowledged > 4 * seeds && all.delivered > 4 * seeds && all.failed > seeds / 4);
+    assert!(all.acknowledged > 4 * seeds && all.delivered > 4 * seeds && all.bounced > seeds / 4);
 }

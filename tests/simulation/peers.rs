@@ -19,6 +19,10 @@ pub struct Fate {
     pub delivered: BTreeMap<String, u32>,
     /// A next server refused it for good.
     pub failed: BTreeSet<String>,
+    /// The bounces, by their Message-ID, in which each recipient was named as failed.
+    pub bounced: BTreeMap<String, BTreeSet<String>>,
+    /// A next server refused a bounce for good.
+    pub bounce_refused: bool,
 }
 
 /// All that was promised and kept.
@@ -235,7 +239,11 @@ impl Server {
                 let rcpt = line.split(['<', '>']).nth(1).unwrap().to_owned();
                 if refused {
                     note(ledger, &rcpt, |fate| {
-                        fate.failed.insert(rcpt.clone());
+                        if rcpt.starts_with('s') {
+                            fate.bounce_refused = true;
+                        } else {
+                            fate.failed.insert(rcpt.clone());
+                        }
                     });
                     "550 5.1.1 nobody"
                 } else {
@@ -265,6 +273,9 @@ impl Server {
 
     fn take(&mut self, text: &[u8], net: &mut SimNet, ledger: &mut Ledger) {
         let text = String::from_utf8(text.to_vec()).unwrap();
+        if text.contains("multipart/report") {
+            return self.take_bounce(&text, net, ledger);
+        }
         assert!(text.starts_with("Received: "), "{text}");
         let number = text.split("Subject: number ").nth(1).unwrap().split("\r\n").next().unwrap();
         let number: u64 = number.parse().unwrap();
@@ -283,8 +294,29 @@ impl Server {
     }
 }
 
+impl Server {
+    fn take_bounce(&mut self, text: &str, net: &mut SimNet, ledger: &mut Ledger) {
+        if net.rng.u32(..1000) < self.odds {
+            self.out.extend_from_slice(b"452 4.3.1 full\r\n");
+            return;
+        }
+        let field = |name: &str| text.split(name).nth(1).unwrap().split("\r\n").next().unwrap();
+        let id = field("Message-ID: ").to_owned();
+        for failed in text.split("Final-Recipient: rfc822; ").skip(1) {
+            let rcpt = failed.split("\r\n").next().unwrap().to_owned();
+            note(ledger, &rcpt, |fate| {
+                fate.bounced.entry(rcpt.clone()).or_default().insert(id.clone());
+            });
+        }
+        if !self.fault(net) {
+            self.out.extend_from_slice(b"250 2.0.0 taken\r\n");
+        }
+    }
+}
+
 /// Notes something of the message that this recipient belongs to.
 fn note(ledger: &mut Ledger, rcpt: &str, change: impl FnOnce(&mut Fate)) {
-    let number = rcpt.split(['-', '@']).nth(1).unwrap().parse().unwrap();
+    let number = rcpt.split('@').next().unwrap().trim_start_matches('s');
+    let number = number.rsplit('-').next().unwrap().parse().unwrap();
     change(ledger.fates.get_mut(&number).unwrap());
 }
