@@ -1,4 +1,4 @@
-//! What is due where. Pure: no I/O, no clock, seeded chance.
+//! What is due where: schedule, routes, bounces. Pure: no I/O, no clock, seeded chance.
 //!
 //! # Theory
 //!

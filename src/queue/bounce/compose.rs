@@ -1,5 +1,6 @@
 //! The notification as octets: three parts between boundaries.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::text::{Form, field, is_lines, quoted_printable};
@@ -23,7 +24,7 @@ pub struct Original<'a> {
 struct Returned<'a> {
     media_type: &'static str,
     encoding: &'static str,
-    octets: std::borrow::Cow<'a, [u8]>,
+    octets: Cow<'a, [u8]>,
     whole: bool,
 }
 
@@ -42,7 +43,7 @@ impl Plan {
         let words = words::write(original, &self.told, hostname, now, returned.whole);
         let mut report = Vec::new();
         status::write(&mut report, original, &self.told, hostname, now, form);
-        let boundary = boundary(id, &returned.octets);
+        let boundary = boundary(id, &[words.as_bytes(), &report, &returned.octets]);
 
         let mut out = Vec::with_capacity(2048 + words.len() + report.len() + returned.octets.len());
         self.write_header(&mut out, hostname, id, now, &boundary);
@@ -132,7 +133,7 @@ fn header_of(content: &[u8]) -> &[u8] {
         let is_name = |b: &u8| b.is_ascii_graphic() && *b != b':';
         let name = line.iter().take_while(|b| is_name(b)).count();
         let is_field = name > 0 && line[name..].trim_ascii_start().starts_with(b":");
-        let goes_on = end > 0 && line.starts_with(b" ") || line.starts_with(b"\t");
+        let goes_on = end > 0 && (line.starts_with(b" ") || line.starts_with(b"\t"));
         if !line.ends_with(b"\n") || !(is_field || goes_on) {
             break;
         }
@@ -141,21 +142,17 @@ fn header_of(content: &[u8]) -> &[u8] {
     &content[..end]
 }
 
-/// A boundary that does not stand in the message that is given back. In the other parts none can:
-/// they have no line that begins with two hyphens. The candidates are numbered, so those that do
-/// occur are found in one pass, and a message cannot contain one more than it contains.
-fn boundary(id: MessageId, octets: &[u8]) -> String {
+/// A boundary that stands in none of the parts. The candidates are numbered, so those that do occur
+/// are found in one pass, and no text contains all of them.
+fn boundary(id: MessageId, parts: &[&[u8]]) -> String {
     let stem = format!("=_{id}_");
     let mut taken = BTreeSet::new();
-    for at in memchr::memmem::find_iter(octets, &stem) {
-        let digits: Vec<u8> = octets[at + stem.len()..]
-            .iter()
-            .copied()
-            .take_while(u8::is_ascii_digit)
-            .take(19)
-            .collect();
-        let number = std::str::from_utf8(&digits).ok().and_then(|d| d.parse::<u64>().ok());
-        taken.extend(number);
+    for part in parts {
+        for at in memchr::memmem::find_iter(part, &stem) {
+            let digits = part[at + stem.len()..].iter().take_while(|b| b.is_ascii_digit()).take(19);
+            let number = digits.fold(0, |n, digit| n * 10 + u64::from(digit - b'0'));
+            taken.insert(number);
+        }
     }
     let free = (0..).find(|n| !taken.contains(n)).unwrap_or(u64::MAX);
     format!("{stem}{free}=")
