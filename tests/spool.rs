@@ -59,11 +59,11 @@ fn put(spool: &mut Spool<RealDisk>, messages: &[(&[&str], Vec<u8>)]) -> Vec<Mess
     for (recipients, content) in messages {
         let mut incoming = spool.begin(&envelope(recipients), now()).unwrap();
         for part in content.chunks(70_000) {
-            spool.append(&mut incoming, part, now().time).unwrap();
+            spool.append(&mut incoming, part).unwrap();
         }
         spool.finish(incoming);
     }
-    let results = spool.commit(now());
+    let results = spool.commit();
     results.into_iter().map(|(id, r)| r.map(|()| id).unwrap()).collect()
 }
 
@@ -184,7 +184,7 @@ fn a_bounce_in_the_spool_marks_its_recipients() {
     bounce.bounce_of = Some((ids[0].counter, vec![1]));
     let incoming = spool.begin(&bounce, now()).unwrap();
     spool.finish(incoming);
-    assert!(spool.commit(now())[0].1.is_ok());
+    assert!(spool.commit()[0].1.is_ok());
     drop(spool);
     let mut spool = open(dir.path());
     recovered(&mut spool);

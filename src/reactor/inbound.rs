@@ -255,11 +255,11 @@ impl<S, F> Inbound<S, F> {
             Action::Heard(range) => self.narrate(core, now, line(Side::Client, &input[range])),
             Action::HeardSecret(text) => self.narrate(core, now, line(Side::Client, &text)),
             Action::Begin(envelope) => self.begin(core, now, &envelope),
-            Action::Body(range) => self.store(core, now, &input[range]),
+            Action::Body(range) => self.store(core, &input[range]),
             Action::Abort => self.abort(core),
             Action::Refused(reply) => self.narrate(core, now, What::Refused { reply: &reply }),
             Action::Commit => {
-                self.commit(core);
+                self.commit(core, now);
                 return Some(Stop::Waits);
             }
             // Never offered: `ServerConfig::starttls` stays false until the transport can do it.
@@ -296,9 +296,9 @@ impl<S, F> Inbound<S, F> {
         }
     }
 
-    fn store<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, octets: &[u8]) {
+    fn store<D: Disk<File = F>>(&mut self, core: &mut Core<D>, octets: &[u8]) {
         let Some(storing) = &mut self.storing else { return };
-        if let Err(reply) = core.append(storing, octets, now) {
+        if let Err(reply) = core.append(storing, octets) {
             self.abort(core);
             self.session.spool_failed(reply);
         }
@@ -310,9 +310,11 @@ impl<S, F> Inbound<S, F> {
         }
     }
 
-    fn commit<D: Disk<File = F>>(&mut self, core: &mut Core<D>) {
+    fn commit<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
         // The machine commits only what it has begun, and begins anew only after this.
         if let Some(storing) = self.storing.take() {
+            let what = What::Content { side: Side::Client, octets: storing.size() };
+            core.note(now, Some(self.id), None, what);
             core.finish(storing, self.id, self.link.token);
             self.gear = Gear::AwaitsCommit;
         }

@@ -119,7 +119,7 @@ impl<D: Disk> Core<D> {
         let hostname = self.relay_session.hostname.clone();
         let mut incoming = self.spool.begin(&plan.envelope, now)?;
         let octets = plan.compose(&original, &hostname, incoming.id(), now.wall);
-        self.spool.append(&mut incoming, &octets, now.time)?;
+        self.spool.append(&mut incoming, &octets)?;
         let routes = self.routes_of(&plan.envelope);
         self.spool.finish(incoming);
         self.pending.push(Pending { owner: Owner::Report(record), routes });

@@ -4,6 +4,7 @@ use super::core::{Core, Role};
 use super::net::Token;
 use super::report::Record;
 use crate::base::{Enhanced, Envelope, MessageId, Now, Reply, SessionId, Status};
+use crate::journal::Level;
 use crate::queue::ServerId;
 use crate::sink::Parcel;
 use crate::smtp::trace::received;
@@ -15,6 +16,16 @@ pub enum Storing<F> {
     Spool(Box<Spooling<F>>),
     /// For the sink.
     Sink(Parcel),
+}
+
+impl<F> Storing<F> {
+    /// Octets of content so far.
+    pub fn size(&self) -> u64 {
+        match self {
+            Storing::Spool(s) => s.incoming.size(),
+            Storing::Sink(parcel) => parcel.size(),
+        }
+    }
 }
 
 /// A message on its way into the spool.
@@ -59,21 +70,14 @@ impl<D: Disk> Core<D> {
         let routes = self.routes_of(envelope);
         let mut incoming = self.spool.begin(envelope, now).map_err(|e| e.reply())?;
         let trace = received(envelope, hostname, incoming.id(), now.wall);
-        self.spool.append(&mut incoming, &trace, now.time).map_err(|e| e.reply())?;
+        self.spool.append(&mut incoming, &trace).map_err(|e| e.reply())?;
         Ok(Storing::Spool(Box::new(Spooling { incoming, routes })))
     }
 
     /// Takes content.
-    pub fn append(
-        &mut self,
-        storing: &mut Storing<D::File>,
-        octets: &[u8],
-        now: Now,
-    ) -> Result<(), Reply> {
+    pub fn append(&mut self, storing: &mut Storing<D::File>, octets: &[u8]) -> Result<(), Reply> {
         match storing {
-            Storing::Spool(s) => {
-                self.spool.append(&mut s.incoming, octets, now.time).map_err(|e| e.reply())
-            }
+            Storing::Spool(s) => self.spool.append(&mut s.incoming, octets).map_err(|e| e.reply()),
             Storing::Sink(parcel) => parcel.append(octets).map_err(|e| sink_reply(&e)),
         }
     }
@@ -109,8 +113,12 @@ impl<D: Disk> Core<D> {
         let mut resumed = Vec::with_capacity(self.pending.len() + self.pending_sink.len());
         let pending = std::mem::take(&mut self.pending);
         if !pending.is_empty() {
-            let results = self.spool.commit(now);
+            let results = self.spool.commit();
             debug_assert_eq!(results.len(), pending.len());
+            if let Some((_, Err(e))) = results.iter().find(|(_, r)| r.is_err()) {
+                let text = format!("messages were refused: {e}");
+                self.say(now, Level::Error, &text);
+            }
             for (Pending { owner, routes }, (id, result)) in pending.into_iter().zip(results) {
                 if result.is_ok() {
                     self.queue.insert(id, now.wall, &routes, now);

@@ -67,7 +67,7 @@ pub struct Spool<D: Disk> {
     finished: Vec<Incoming<D::File>>,
     next: u64,
     reserved: u64,
-    /// What the disk failed with, until a trial goes well.
+    /// What a mark or an unlink failed with, until a trial goes well.
     failing: Option<io::Error>,
     trial: Time,
 }
@@ -113,7 +113,8 @@ impl<D: Disk> Spool<D> {
         self.index.is_empty()
     }
 
-    /// Why the disk takes no messages and no marks now; none when it does.
+    /// Why outcomes cannot be recorded now; none when they can. A commit that failed is not kept in
+    /// mind: the next one has a fresh file and is its own trial.
     pub fn failure(&self) -> Option<&io::Error> {
         self.failing.as_ref()
     }
@@ -128,21 +129,16 @@ impl<D: Disk> Spool<D> {
         self.next = self.next.max(counter.saturating_add(1));
     }
 
-    /// Begins a message. Refuses while the disk is failing, so that clients hear so before they
-    /// send content.
+    /// Begins a message.
     pub fn begin(
         &mut self,
         envelope: &Envelope,
         now: Now,
     ) -> Result<Incoming<D::File>, SpoolError> {
-        if let Some(error) = &self.failing {
-            return Err(SpoolError::io("the spool is failing", again(error)));
-        }
         if self.next >= self.reserved {
             let reserve = self.next + RESERVE;
-            if let Err(e) = self.disk.set_counter(reserve) {
-                return Err(self.fail("cannot reserve identities", e, now.time));
-            }
+            let kept = self.disk.set_counter(reserve);
+            kept.map_err(|e| SpoolError::io("cannot reserve identities", e))?;
             self.reserved = reserve;
         }
         let id = MessageId { counter: self.next, arrived: now.wall.as_secs() as u32 };
@@ -155,10 +151,9 @@ impl<D: Disk> Spool<D> {
         &mut self,
         incoming: &mut Incoming<D::File>,
         octets: &[u8],
-        now: Time,
     ) -> Result<(), SpoolError> {
         let result = incoming.append(&mut self.disk, octets);
-        result.map_err(|e| self.fail("cannot write to incoming/", e, now))
+        result.map_err(|e| SpoolError::io("cannot write to incoming/", e))
     }
 
     /// Gives a message up.
@@ -176,7 +171,7 @@ impl<D: Disk> Spool<D> {
 
     /// Makes all finished messages durable: one new file for all small ones, one rename for each
     /// large one, then one sync of the folder. One result for each, in the order of finishing.
-    pub fn commit(&mut self, now: Now) -> Vec<(MessageId, Result<(), SpoolError>)> {
+    pub fn commit(&mut self) -> Vec<(MessageId, Result<(), SpoolError>)> {
         let mut finished = std::mem::take(&mut self.finished);
         let mut failures: Vec<Option<io::Error>> = finished.iter().map(|_| None).collect();
         let small: Vec<usize> =
@@ -207,7 +202,7 @@ impl<D: Disk> Spool<D> {
                 }
             }
         }
-        self.index_committed(finished, failures, batch, now)
+        self.index_committed(finished, failures, batch)
     }
 
     fn write_batch(
@@ -251,13 +246,12 @@ impl<D: Disk> Spool<D> {
         finished: Vec<Incoming<D::File>>,
         failures: Vec<Option<io::Error>>,
         mut batch: Option<D::File>,
-        now: Now,
     ) -> Vec<(MessageId, Result<(), SpoolError>)> {
         let (mut results, mut at, mut shared) = (Vec::with_capacity(finished.len()), 0, None);
         for (mut incoming, failure) in finished.into_iter().zip(failures) {
             let id = incoming.id();
             if let Some(error) = failure {
-                results.push((id, Err(self.fail("cannot commit", error, now.time))));
+                results.push((id, Err(SpoolError::io("cannot commit", error))));
                 continue;
             }
             let octets = u64::from(incoming.head.octets) + incoming.body + 1;
@@ -507,7 +501,7 @@ impl<D: Disk> Spool<D> {
         }
     }
 
-    /// Remembers that the disk failed: no new message and no delivery until a trial goes well.
+    /// Remembers that an outcome could not be recorded: no delivery until a trial goes well.
     pub(super) fn fail(&mut self, what: &str, error: io::Error, now: Time) -> SpoolError {
         if self.failing.is_none() {
             self.trial = now.after(TRIAL);

@@ -1,0 +1,36 @@
+//! The built program over real sockets of loopback: with the programs that people send mail with,
+//! with hostile next servers, at its limits, and killed under load.
+//!
+//! Every test starts a server of its own, in a folder of its own, on ports of its own.
+
+mod client;
+mod crash;
+mod forward;
+mod limits;
+mod next;
+mod real;
+mod server;
+mod start;
+
+use std::time::{Duration, Instant};
+
+/// Whatever is awaited happens at once on any machine; this bounds the wait when it does not.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer; panics with `what` when there is none in time.
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        pause();
+    }
+}
+
+/// A breath between two looks at the world.
+#[expect(clippy::disallowed_methods, reason = "this thread has nothing else to do")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
