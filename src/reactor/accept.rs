@@ -93,7 +93,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.slots.insert(Slot::Inbound(Box::new(session)));
         self.inbound += 1;
         *self.clients.entry(key).or_insert(0) += 1;
-        self.core.note(self.now, Some(id), None, What::Opened { peer, next: None });
+        if self.core.tells_of(role) {
+            self.core.note(self.now, Some(id), None, What::Opened { peer, next: None });
+        }
         // The greeting goes out now, without waiting for an event.
         self.make_runnable(token);
     }
@@ -118,7 +120,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                         self.clients.remove(&key);
                     }
                 }
-                self.core.note(self.now, Some(c.id), None, What::Closed { why: &c.why });
+                if self.core.tells_of(c.role) {
+                    self.core.note(self.now, Some(c.id), None, What::Closed { why: &c.why });
+                }
             }
             Some(Slot::Outbound(mut c)) => {
                 c.release(&mut self.core, self.now);

@@ -52,6 +52,8 @@ pub struct Core<D: Disk> {
     relay: Relay,
     hosts: Hosts,
     draining: bool,
+    /// Sessions of the sink are told of: not beside a relay, whose figures they would double.
+    pub(super) tells_of_sink: bool,
 }
 
 impl<D: Disk> Core<D> {
@@ -101,6 +103,7 @@ impl<D: Disk> Core<D> {
             pending_sink: Vec::new(),
             hosts,
             draining: false,
+            tells_of_sink: false,
             config,
         }
     }
@@ -153,6 +156,11 @@ impl<D: Disk> Core<D> {
         what: What<'_>,
     ) {
         self.journal.note(&Event { now, session, message, what });
+    }
+
+    /// Whether what happens in such a session is said.
+    pub fn tells_of(&self, role: Role) -> bool {
+        role == Role::Relay || self.tells_of_sink
     }
 
     /// Says something about the server itself.

@@ -279,13 +279,17 @@ impl<S, F> Inbound<S, F> {
         // Each line of the reply is a line of the transcript.
         for text in self.link.output.tail()[start..].split(|b| *b == b'\n') {
             if let Some(text) = text.strip_suffix(b"\r") {
-                core.note(now, Some(self.id), None, line(Side::Server, text));
+                if core.tells_of(self.role) {
+                    core.note(now, Some(self.id), None, line(Side::Server, text));
+                }
             }
         }
     }
 
     fn narrate<D: Disk<File = F>>(&self, core: &mut Core<D>, now: Now, what: What<'_>) {
-        core.note(now, Some(self.id), None, what);
+        if core.tells_of(self.role) {
+            core.note(now, Some(self.id), None, what);
+        }
     }
 
     fn begin<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, envelope: &Envelope) {
@@ -314,7 +318,7 @@ impl<S, F> Inbound<S, F> {
         // The machine commits only what it has begun, and begins anew only after this.
         if let Some(storing) = self.storing.take() {
             let what = What::Content { side: Side::Client, octets: storing.size() };
-            core.note(now, Some(self.id), None, what);
+            self.narrate(core, now, what);
             core.finish(storing, self.id, self.link.token);
             self.gear = Gear::AwaitsCommit;
         }

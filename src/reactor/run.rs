@@ -56,7 +56,9 @@ fn serve<D: Disk>(
     if relays.is_empty() {
         config.next_servers.clear();
     }
+    let alone = relays.is_empty();
     let mut reactor = Reactor::new(net, Core::new(config, spool, sink, hosts, seed, now));
+    reactor.core.tells_of_sink = alone;
     for (addresses, role) in [(sinks, Role::Sink), (relays, Role::Relay)] {
         for at in addresses {
             let local = reactor.listen(*at, role).map_err(|e| listen_failure(*at, &e))?;
