@@ -134,6 +134,8 @@ fn the_house_is_tidy() {
     let architecture = files.iter().find(|f| f.path == "ARCHITECTURE.md");
     let architecture = architecture.map_or("", |f| &f.text);
     findings.extend(files.iter().flat_map(|f| text::invariants(f, architecture)));
+    let exists = |path: &str| root().join(path).exists();
+    findings.extend(files.iter().flat_map(|f| text::dead_links(f, exists)));
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 

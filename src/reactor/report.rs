@@ -2,7 +2,7 @@
 //!
 //! A bounce is mail like other mail: it goes through the commit of the tick. Only when it is
 //! durable are the recipients it speaks for marked as failed, durably too; in between, the bounce
-//! itself says for whom it speaks, so that a crash makes neither a second bounce nor none (I9).
+//! itself says for whom it speaks, so that a crash makes neither a second bounce nor none (I15).
 
 use super::core::Core;
 use super::store::{Owner, Pending};

@@ -20,6 +20,13 @@ pub fn program() -> Command {
     command
 }
 
+/// Runs a command that must end by itself.
+pub fn run_to_end(command: &mut Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the end of a command", || child.try_wait().unwrap());
+    child.wait_with_output().unwrap()
+}
+
 /// A port of 127.0.0.1 that is free now. Below the range that systems give to outgoing
 /// connections, so that none of those takes it while its server is being restarted.
 pub fn free_address() -> SocketAddr {
@@ -77,11 +84,6 @@ impl Setup {
         let mut command = program();
         command.args(&self.args).current_dir(self.dir.path());
         command
-    }
-
-    /// Runs it to its end, for servers that must not start.
-    pub fn run(&self) -> Output {
-        self.command().output().unwrap()
     }
 
     /// Starts it and waits until it greets.

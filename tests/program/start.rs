@@ -1,9 +1,9 @@
-//! Starting and ending: exit codes, messages that say what, where and what to do, and signals.
+//! Starting, ending and starting again: what stands in the way, signals, and what is left.
 
 use std::process::Output;
 
 use crate::next::Next;
-use crate::server::{Setup, free_address, program};
+use crate::server::{Setup, free_address, program, run_to_end};
 
 /// The exit code, and what it said on stderr.
 #[track_caller]
@@ -19,7 +19,7 @@ fn second_instance_on_one_spool() {
     let setup = Setup::new(free_address());
     let server = setup.start();
     // Another port: it is the spool that is taken.
-    let other = setup.command().args(["-l", &free_address().to_string()]).output().unwrap();
+    let other = run_to_end(setup.command().args(["-l", &free_address().to_string()]));
     let said = ended(&other, 73);
     assert!(said.contains("spool"), "{said}");
     assert!(said.contains(&server.pid().to_string()), "by whom? {said}");
@@ -30,81 +30,10 @@ fn second_instance_on_one_spool() {
 fn spool_that_cannot_be_made() {
     let setup = Setup::new(free_address());
     std::fs::write(setup.dir.path().join("file"), "").unwrap();
-    let output = setup.set("server.spool=file/spool").run();
-    assert!(ended(&output, 73).contains("file/spool"));
-}
-
-#[test]
-fn address_in_use() {
-    let setup = Setup::new(free_address());
-    let _taken = std::net::TcpListener::bind(setup.address).unwrap();
-    let said = ended(&setup.run(), 73);
-    assert!(said.contains(&format!("cannot listen on {}", setup.address)), "{said}");
-}
-
-#[test]
-fn wrong_command_lines() {
-    let dir = tempfile::TempDir::new().unwrap();
-    std::fs::write(dir.path().join("mailflux.ini"), "").unwrap();
-    let run = |args: &[&str]| program().args(args).current_dir(dir.path()).output().unwrap();
-    ended(&run(&["--no-such-option"]), 64);
-    ended(&run(&["--headless", "no-such-command"]), 64);
-    // No next server at all.
-    assert!(ended(&run(&["--headless"]), 78).contains("next"));
-    for wrong in [
-        &["-s", "server.no_such=1"][..],
-        &["-s", "nonsense"],
-        &["-s", "queue.interval=soon"],
-        &["-l", "nowhere"],
-    ] {
-        let line = [&["--headless", "-n", "127.0.0.1:1"], wrong].concat();
-        ended(&run(&line), 78);
-    }
-    ended(&run(&["--headless", "-n", "host:99999"]), 78);
-    ended(&run(&["-c", "missing.ini", "--headless"]), 78);
-}
-
-#[test]
-fn all_errors_of_a_file_in_one_run() {
-    let dir = tempfile::TempDir::new().unwrap();
-    let ini = "[next_server]\nhost = 127.0.0.1\nprot = 25\n\n[queue]\ninterval = soon\n";
-    std::fs::write(dir.path().join("mailflux.ini"), ini).unwrap();
-    let run = |args: &[&str]| program().args(args).current_dir(dir.path()).output().unwrap();
-    for args in [&["--headless"][..], &["--check-config"]] {
-        let said = ended(&run(args), 78);
-        let expected = "mailflux.ini:3: unknown key 'prot' in [next_server]; did you mean 'port'?";
-        assert!(said.contains(expected), "{said}");
-        assert!(said.contains("mailflux.ini:6: "), "{said}");
-    }
-}
-
-#[test]
-fn check_config_says_where_a_value_came_from() {
-    let dir = tempfile::TempDir::new().unwrap();
-    let ini = "[server]\nhostname = mx.example.org\n[next_server]\nhost = 192.0.2.1\n";
-    std::fs::write(dir.path().join("mailflux.ini"), ini).unwrap();
     let mut command = program();
-    command.args(["--check-config", "-s", "queue.interval=7s"]).current_dir(dir.path());
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    for (setting, value, place) in [
-        ("server.hostname", "mx.example.org", "mailflux.ini"),
-        ("queue.interval", "7s", "--set"),
-        ("server.max_recipients", "1000", "default"),
-    ] {
-        let line = said.lines().find(|line| line.contains(setting)).expect(setting);
-        assert!(line.contains(value) && line.contains(place), "{line}");
-    }
-}
-
-#[test]
-fn version_and_help() {
-    for (option, word) in [("-V", env!("CARGO_PKG_VERSION")), ("-h", "--listen")] {
-        let output = program().arg(option).output().unwrap();
-        assert_eq!(output.status.code(), Some(0));
-        assert!(String::from_utf8_lossy(&output.stdout).contains(word), "{output:?}");
-    }
+    command.args(["--headless", "-n", "127.0.0.1:1", "-d", "file/spool"]);
+    let output = run_to_end(command.current_dir(setup.dir.path()));
+    assert!(ended(&output, 73).contains("file/spool"));
 }
 
 /// TERM lets an open transaction finish; what was accepted before is forwarded or kept.

@@ -212,6 +212,49 @@ fn line_numbers_are_caught() {
     assert_eq!(bad("see `tick` in src/reactor/mod.rs: the loop; mailflux.ini:12: unknown"), 0);
 }
 
+/// Links from a document to files of the house: positions and paths.
+pub fn links(file: &File) -> Vec<(usize, &str)> {
+    if !file.path.ends_with(".md") {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for (at, _) in file.text.match_indices("](") {
+        let rest = &file.text[at + 2..];
+        let target = rest.split([')', '#', ' ']).next().unwrap_or_default();
+        if !target.is_empty() && !target.contains(':') {
+            found.push((at, target));
+        }
+    }
+    found
+}
+
+/// Links that lead nowhere; `exists` knows the paths of the house.
+pub fn dead_links(file: &File, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let missing = |(_, target): &(usize, &str)| {
+        let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+        for part in target.split('/') {
+            match part {
+                "." | "" => {}
+                ".." => drop(parts.pop()),
+                _ => parts.push(part),
+            }
+        }
+        !exists(&parts.join("/"))
+    };
+    let found = links(file).into_iter().filter(missing);
+    found.map(|(at, target)| file.finding(at, format!("{target} does not exist"))).collect()
+}
+
+#[test]
+fn dead_links_are_caught() {
+    let exists = |path: &str| ["README.md", "docs/x.md", "docs"].contains(&path);
+    let bad = |path, text: &str| dead_links(&File::sample(path, text), exists).len();
+    assert_eq!(bad("docs/y.md", "[a](x.md) [b](../README.md#two) [c](#d) [e](https://f)"), 0);
+    assert_eq!(bad("docs/y.md", "[a](README.md) and [b](../docs/z.md)"), 2);
+    assert_eq!(bad("src/x.rs", "a[b](c)"), 0);
+}
+
 /// The invariants that code cites (`I3`) are those that ARCHITECTURE.md states.
 pub fn invariants(file: &File, architecture: &str) -> Vec<String> {
     if !file.in_src() {
