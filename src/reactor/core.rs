@@ -21,7 +21,7 @@ use crate::sink::{Parcel, Sink};
 use crate::smtp::client::{ClientConfig, Timeouts, Transaction};
 use crate::smtp::server::ServerConfig;
 use crate::smtp::{Facts, Stage, Verdict};
-use crate::spool::{Disk, Spool, SpoolError};
+use crate::spool::{Disk, Spool, SpoolError, Weight};
 
 /// What a listener's connections are for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -210,7 +210,7 @@ impl<D: Disk> Core<D> {
     ) -> Option<(Delivery, Transaction)> {
         while self.may_forward() {
             let delivery = self.queue.take(server)?;
-            match self.transaction(&delivery, now) {
+            match self.transaction(&delivery) {
                 Ok(Some(transaction)) => return Some((delivery, transaction)),
                 // Nothing is left to be done: a bounce that recovery found did it.
                 Ok(None) => {
@@ -224,12 +224,8 @@ impl<D: Disk> Core<D> {
         None
     }
 
-    fn transaction(
-        &mut self,
-        delivery: &Delivery,
-        now: Now,
-    ) -> Result<Option<Transaction>, SpoolError> {
-        self.spool.check(delivery.id, now.time)?;
+    fn transaction(&mut self, delivery: &Delivery) -> Result<Option<Transaction>, SpoolError> {
+        self.spool.check(delivery.id)?;
         let head = self.spool.head(delivery.id)?;
         let open = |i: &u32| head.statuses.get(*i as usize).is_some_and(|s| !s.done());
         let recipients: Vec<(u32, Recipient)> = delivery
@@ -309,16 +305,18 @@ impl<D: Disk> Core<D> {
         }
     }
 
-    /// Tries a disk that has failed, when it is time.
+    /// Tries a disk that has failed, when it is time, and says what the spool has to say.
     pub fn try_disk(&mut self, now: Now) {
-        if self.spool.next_trial() > now.time {
-            return;
-        }
-        if self.spool.try_again(now.time) {
+        if self.spool.next_trial() <= now.time && self.spool.try_again(now.time) {
             self.say(now, Level::Info, "the spool is well again");
-        } else if let Some(error) = self.spool.failure() {
-            let text = format!("the spool still fails: {error}");
-            self.say(now, Level::Error, &text);
+        }
+        for word in self.spool.take_words() {
+            let level = match word.weight {
+                Weight::Info => Level::Info,
+                Weight::Warn => Level::Warn,
+                Weight::Error => Level::Error,
+            };
+            self.say(now, level, &word.text);
         }
     }
 

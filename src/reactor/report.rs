@@ -147,7 +147,7 @@ impl<D: Disk> Core<D> {
         match record {
             Record::Failed(id, recipients) => {
                 for recipient in recipients {
-                    match self.spool.mark_durably(*id, *recipient, Status::Failed, now.time) {
+                    match self.spool.mark(*id, *recipient, Status::Failed, now.time) {
                         Ok(true) => self.note(now, None, Some(*id), What::Retired),
                         Ok(false) | Err(SpoolError::Unknown) => {}
                         Err(e) => {

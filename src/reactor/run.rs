@@ -71,12 +71,10 @@ fn serve<D: Disk>(
 
 fn spool_failure(error: &SpoolError) -> Failure {
     match error {
-        SpoolError::Io { error: e, .. } if e.kind() == io::ErrorKind::PermissionDenied => {
-            Failure::new(
-                exit::NO_PERMISSION,
-                format!("{error}; let this user write there, or choose another with -d"),
-            )
-        }
+        SpoolError::Disk(fault) if fault.kind == io::ErrorKind::PermissionDenied => Failure::new(
+            exit::NO_PERMISSION,
+            format!("{error}; let this user write there, or choose another with -d"),
+        ),
         SpoolError::Locked { .. } => Failure::new(
             exit::CANNOT_CREATE,
             format!("{error}; end that one first, or choose another spool with -d"),

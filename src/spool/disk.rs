@@ -1,9 +1,11 @@
-//! What the spool asks of a disk: single operations, so that a simulation can fail or stop at each.
+//! The disk as the spool sees it: single operations on files in three folders.
 //!
-//! Nothing here is durable until it is said to be: the data of a file after [`Disk::sync`], its
-//! name after [`Disk::sync_dir`]. All positions are absolute; a file has no cursor.
+//! The trait is cut where crashes matter: each method is one operation that a power cut can stand
+//! before or after, and nothing is durable before [`Disk::sync_data`] (content) and
+//! [`Disk::sync_dir`] (names) said so. There is a real disk and a simulated one, which keeps
+//! track of what is not durable yet and can forget it.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 /// The folders of a spool.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -25,50 +27,66 @@ impl Dir {
             Dir::Corrupt => "corrupt",
         }
     }
+
+    /// A file's name with its folder, as people see it: `queue/6a8b3f12-00001a`.
+    pub fn path(self, name: &str) -> String {
+        format!("{}/{name}", self.name())
+    }
 }
 
-/// A disk with the folders of one spool on it, locked for this process.
+/// A disk with the folders of one spool on it, locked for this process. Names have no folder in
+/// them. No method follows a symbolic link as the last part of a name.
 pub trait Disk {
-    /// An open file.
+    /// An open file, for reading and writing; dropped, it is closed.
     type File;
 
-    /// Makes a new file for reading and writing; fails when the name exists.
+    /// Makes a file that must not exist yet.
     fn create(&mut self, dir: Dir, name: &str) -> io::Result<Self::File>;
 
-    /// Opens an existing file for reading and writing; never follows a link.
+    /// Opens a regular file that exists.
     fn open(&mut self, dir: Dir, name: &str) -> io::Result<Self::File>;
 
-    /// Writes all of these, one after the other, from this position on.
-    fn write(&mut self, file: &mut Self::File, at: u64, parts: &[&[u8]]) -> io::Result<()>;
+    /// Appends all parts to a file that only this handle writes to. After an error any part of
+    /// them may be in the file.
+    fn append(&mut self, file: &mut Self::File, parts: &mut [IoSlice<'_>]) -> io::Result<()>;
 
-    /// Reads until the buffer is full or the file ends; says how much.
-    fn read(&mut self, file: &mut Self::File, at: u64, buf: &mut [u8]) -> io::Result<usize>;
+    /// Overwrites octets inside the file.
+    fn write_at(&mut self, file: &Self::File, octets: &[u8], at: u64) -> io::Result<()>;
 
-    /// The length of a file.
-    fn size(&mut self, file: &mut Self::File) -> io::Result<u64>;
+    /// Reads what is there, fewer octets than asked only at the end of the file.
+    fn read_at(&mut self, file: &Self::File, into: &mut [u8], at: u64) -> io::Result<usize>;
 
-    /// Makes a file's data durable. After an error the data is lost for good: asking again would
-    /// be answered with a lie (invariant I2).
-    fn sync(&mut self, file: &mut Self::File) -> io::Result<()>;
+    /// The length of the file.
+    fn size(&mut self, file: &Self::File) -> io::Result<u64>;
 
-    /// Lets the disk begin to write what will be synced later. A hint; promises nothing.
-    fn write_out(&mut self, file: &mut Self::File, from: u64, octets: u64) -> io::Result<()>;
+    /// The file, to which is only appended, has reached this length: the disk may start to write
+    /// it out, so that the flush to come is short. Promises nothing; an error is as bad as that
+    /// of a flush.
+    fn write_out(&mut self, file: &mut Self::File, length: u64) -> io::Result<()>;
 
-    /// Makes the names in a folder durable.
+    /// Makes content and length durable (fdatasync). After an error the content is as good as
+    /// lost and must not be flushed again (I2).
+    fn sync_data(&mut self, file: &Self::File) -> io::Result<()>;
+
+    /// Makes the names in a folder durable (fsync of the folder).
     fn sync_dir(&mut self, dir: Dir) -> io::Result<()>;
 
-    /// Gives a file another folder and name.
+    /// Moves a file to a name that is not taken.
     fn rename(&mut self, from: (Dir, &str), to: (Dir, &str)) -> io::Result<()>;
 
     /// Removes a name.
     fn unlink(&mut self, dir: Dir, name: &str) -> io::Result<()>;
 
-    /// All names in a folder, sorted. An error is an error, never "empty".
+    /// All names in a folder, in any order. An error is an error, never "empty".
     fn list(&mut self, dir: Dir) -> io::Result<Vec<String>>;
 
-    /// The counter kept by [`Disk::set_counter`]; 0 in a new spool.
-    fn counter(&mut self) -> io::Result<u64>;
+    /// Whether a name is taken.
+    fn exists(&mut self, dir: Dir, name: &str) -> io::Result<bool>;
 
-    /// Durably keeps a number: identities below it are taken.
+    /// What [`Disk::set_counter`] kept; none in a new spool, or when it cannot be read.
+    fn counter(&mut self) -> io::Result<Option<u64>>;
+
+    /// Durably keeps a number beside the lock: identities below it are taken. Written whole or
+    /// not at all.
     fn set_counter(&mut self, next: u64) -> io::Result<()>;
 }

@@ -1,6 +1,6 @@
 //! No disk at all: for a process that takes mail and keeps none, such as the sink alone.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use super::disk::{Dir, Disk};
 
@@ -23,23 +23,27 @@ impl Disk for NoDisk {
         refused()
     }
 
-    fn write(&mut self, (): &mut (), _: u64, _: &[&[u8]]) -> io::Result<()> {
+    fn append(&mut self, (): &mut (), _: &mut [IoSlice<'_>]) -> io::Result<()> {
         refused()
     }
 
-    fn read(&mut self, (): &mut (), _: u64, _: &mut [u8]) -> io::Result<usize> {
+    fn write_at(&mut self, (): &(), _: &[u8], _: u64) -> io::Result<()> {
         refused()
     }
 
-    fn size(&mut self, (): &mut ()) -> io::Result<u64> {
+    fn read_at(&mut self, (): &(), _: &mut [u8], _: u64) -> io::Result<usize> {
         refused()
     }
 
-    fn sync(&mut self, (): &mut ()) -> io::Result<()> {
+    fn size(&mut self, (): &()) -> io::Result<u64> {
         refused()
     }
 
-    fn write_out(&mut self, (): &mut (), _: u64, _: u64) -> io::Result<()> {
+    fn write_out(&mut self, (): &mut (), _: u64) -> io::Result<()> {
+        refused()
+    }
+
+    fn sync_data(&mut self, (): &()) -> io::Result<()> {
         refused()
     }
 
@@ -59,8 +63,12 @@ impl Disk for NoDisk {
         Ok(Vec::new())
     }
 
-    fn counter(&mut self) -> io::Result<u64> {
-        Ok(0)
+    fn exists(&mut self, _: Dir, _: &str) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn counter(&mut self) -> io::Result<Option<u64>> {
+        Ok(None)
     }
 
     fn set_counter(&mut self, _: u64) -> io::Result<()> {

@@ -1,291 +1,467 @@
-//! Recovery: what a start finds in the spool, read in slices so that mail is accepted meanwhile.
+//! Recovery: what is in the queue is found again, in slices, while new messages already come.
 //!
-//! Every legal state on disk, and what becomes of it:
-//!
-//! | found | because | becomes |
+//! | state | what happens | then |
 //! | --- | --- | --- |
-//! | a file in `incoming/` | a large message was not committed | removed: nobody was told 250 |
-//! | a whole record in `queue/` | committed | indexed; its checksum is checked before sending |
-//! | a record cut short | a crash during the commit | `corrupt/`: nobody was told 250 |
-//! | octets that are no record | a disk that lies | `corrupt/`; records after them are found |
-//! | all recipients done | the unlink was not synced | removed |
-//! | one id in two files | a crash between a straggler's copy and unlink | united: done wins |
-//! | a bounce, recipients not marked | a crash between the bounce and the mark | marked |
+//! | `Scanning` | files are read, copies first; messages enter the index, united by id | `Settling` |
+//! | `Settling` | what is relied on is flushed; bounces fail recipients; done files go | `Handing` |
+//! | `Handing` | file by file, oldest first, messages are handed out | `Done` |
+//!
+//! Nothing is handed out before all is known: a bounce further on may say that a recipient has
+//! failed, and a copy that a message was delivered. So what is handed out is final.
+//!
+//! What a killed process left may be readable and yet not durable. Recovery must not build on
+//! that: before the original of a copy goes, or a recipient is failed because its bounce exists,
+//! the copy and the bounce are flushed.
 
-use std::io;
-use std::vec;
+use std::collections::BTreeSet;
+use std::mem;
 
 use super::disk::{Dir, Disk};
-use super::error::SpoolError;
-use super::format::{self, Head, MAGIC, MAX_HEAD};
-use super::store::{Entry, Spool};
+use super::error::{Fault, Weight};
+use super::format::{Broken, Head, Line, MAX_LINE};
+use super::index::{Entry, QueueFile};
+use super::name::FileName;
+use super::read::opened;
+use super::scan::{Found, Record, Scan};
+use super::store::Spool;
 use crate::base::{MessageId, Status, Time};
-
-/// Octets read at once while heads are looked for.
-const WINDOW: usize = 64 * 1024;
-
-/// How far recovery has come.
-#[derive(Debug)]
-pub(super) struct Recovery {
-    names: vec::IntoIter<String>,
-    /// Bounces seen, for the marks that a crash prevented.
-    bounces: Vec<(u64, Vec<u32>)>,
-}
 
 /// What a slice of recovery brought.
 #[derive(Default, Debug)]
 pub struct Recovered {
-    /// Messages with recipients to be served.
+    /// Messages that were found, final: forward what is not done of them.
     pub heads: Vec<Head>,
     /// Words for the log, about what could not be read.
     pub complaints: Vec<String>,
-    /// Nothing is left to be read.
+    /// All is handed out.
     pub complete: bool,
 }
 
-impl Recovery {
-    pub(super) fn begin<D: Disk>(disk: &mut D) -> Result<Recovery, SpoolError> {
-        let cannot = |dir: Dir| move |e| SpoolError::io(format!("cannot read {}/", dir.name()), e);
-        for name in disk.list(Dir::Incoming).map_err(cannot(Dir::Incoming))? {
-            let removed = disk.unlink(Dir::Incoming, &name);
-            removed.map_err(|e| SpoolError::io(format!("cannot remove incoming/{name}"), e))?;
+/// How far it is.
+#[derive(Default, Debug)]
+pub(super) enum Recovery<F> {
+    Scanning {
+        /// The last one is next.
+        todo: Vec<FileName>,
+        current: Option<Reading<F>>,
+        known: Known,
+    },
+    Settling {
+        known: Known,
+        /// A flush failed: write again what it dropped.
+        again: bool,
+    },
+    Handing {
+        /// The last one is next.
+        todo: Vec<(u32, FileName)>,
+        current: Option<Reading<F>>,
+    },
+    #[default]
+    Done,
+}
+
+/// A file that is being read.
+#[derive(Debug)]
+pub(super) struct Reading<F> {
+    number: u32,
+    name: FileName,
+    file: F,
+    scan: Scan,
+}
+
+/// What the scan learned beside the messages.
+#[derive(Default, Debug)]
+pub(super) struct Known {
+    /// Of which message by counter, for which recipients, in which file.
+    bounces: Vec<(u64, Vec<u32>, u32)>,
+    /// Files on which others' removal relies.
+    copies: BTreeSet<u32>,
+    /// Outcomes that only the record that was not kept knew.
+    late: Vec<(MessageId, u32, Status)>,
+}
+
+impl<F> Recovery<F> {
+    pub fn new(mut names: Vec<FileName>) -> Recovery<F> {
+        if names.is_empty() {
+            return Recovery::Done;
         }
-        let names = disk.list(Dir::Queue).map_err(cannot(Dir::Queue))?;
-        Ok(Recovery { names: names.into_iter(), bounces: Vec::new() })
+        names.sort_unstable_by_key(|name| (name.generation(), *name));
+        Recovery::Scanning { todo: names, current: None, known: Known::default() }
     }
 }
 
 impl<D: Disk> Spool<D> {
-    /// Whether messages are still being looked for.
+    /// Whether messages of before are still to be handed out.
     pub fn is_recovering(&self) -> bool {
-        self.recovery.is_some()
+        !matches!(self.recovery, Recovery::Done)
     }
 
-    /// Reads so many files at most. Nothing may be sent before it is complete: only then is it
-    /// known what was bounced already.
-    pub fn recover(&mut self, files: usize, now: Time) -> Recovered {
-        let mut found = Recovered::default();
-        let Some(mut recovery) = self.recovery.take() else {
-            found.complete = true;
-            return found;
-        };
-        for _ in 0..files {
-            let Some(name) = recovery.names.next() else {
-                self.apply_bounces(&recovery.bounces, now);
-                found.complete = true;
-                return found;
-            };
-            // A name that is not ours is not ours to touch.
-            if name.parse::<MessageId>().is_ok() {
-                self.recover_file(&name, &mut recovery, &mut found, now);
+    /// Goes on with recovery, over about so many records; what is handed out is final. Call it
+    /// again until it is complete.
+    pub fn recover(&mut self, budget: usize, now: Time) -> Recovered {
+        self.now = now;
+        let mut heads = Vec::new();
+        match mem::take(&mut self.recovery) {
+            Recovery::Done => {}
+            Recovery::Scanning { mut todo, mut current, mut known } => {
+                let done = self.scan(&mut todo, &mut current, &mut known, budget);
+                self.recovery = if done {
+                    Recovery::Settling { known, again: false }
+                } else {
+                    Recovery::Scanning { todo, current, known }
+                };
+            }
+            // A sick disk is left alone until it is found well.
+            Recovery::Settling { known, again } if self.trouble.is_some() => {
+                self.recovery = Recovery::Settling { known, again };
+            }
+            Recovery::Settling { known, again } => match self.settle_found(&known, again) {
+                Ok(()) => {
+                    let todo = self.tidy_found();
+                    self.recovery = Recovery::Handing { todo, current: None };
+                }
+                Err(fault) => {
+                    self.fail(&fault);
+                    self.recovery = Recovery::Settling { known, again: true };
+                }
+            },
+            Recovery::Handing { mut todo, mut current } => {
+                if !self.hand_out(&mut todo, &mut current, &mut heads, budget) {
+                    self.recovery = Recovery::Handing { todo, current };
+                }
             }
         }
-        self.recovery = Some(recovery);
-        found
+        let complaints = self.take_words().into_iter().map(|word| word.text).collect();
+        Recovered { heads, complaints, complete: !self.is_recovering() }
     }
 
-    fn recover_file(
+    /// Opens a file to read all of it. None with a word when that fails; an error when
+    /// descriptors are short and it is worth another try.
+    fn start_reading(&mut self, name: FileName) -> Result<Option<(D::File, Scan)>, ()> {
+        let text = name.to_string();
+        let opened = self.disk.open(Dir::Queue, &text);
+        let opened = opened.and_then(|file| self.disk.size(&file).map(|size| (file, size)));
+        match opened.map_err(|e| Fault::new("read", Dir::Queue.path(&text), &e)) {
+            Ok((file, size)) => {
+                let scan = Scan::new(size, name.is_lone(), &mut self.window);
+                Ok(Some((file, scan)))
+            }
+            Err(fault) if fault.is_crowding() => {
+                self.handles.clear();
+                Err(())
+            }
+            Err(fault) => {
+                self.say(Weight::Error, format!("{fault}; left as it is until the next start"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads some of what is to do; whether all is done.
+    fn scan(
         &mut self,
-        name: &str,
-        recovery: &mut Recovery,
-        found: &mut Recovered,
-        now: Time,
-    ) {
-        let file = self.add_file(name.to_owned());
-        match self.scan(file) {
-            Ok(scan) => {
-                for (at, head) in scan.records {
-                    recovery.bounces.extend(head.envelope.bounce_of.clone());
-                    self.seen(head.id.counter);
-                    found.heads.extend(self.unite(head, file, at));
-                }
-                for (from, to) in scan.damaged {
-                    found.complaints.push(self.quarantine(file, name, from, to));
-                }
-            }
-            // The file stays where it is, and so does its mail, for a start that can read it.
-            Err(e) => found.complaints.push(format!("cannot read {e}; its mail waits")),
-        }
-        if self.files[file as usize].live == 0 {
-            let readable = self.files[file as usize].handle.is_some();
-            self.files.remove(file as usize);
-            self.forget_open(file);
-            if readable && self.disk.unlink(Dir::Queue, name).is_err() {
-                let _ = now;
-                found.complaints.push(format!("cannot remove queue/{name}, which is done"));
-            }
-        }
-    }
-
-    /// Indexes a record. An id that is there already is one message in two files: a recipient
-    /// that is done in either is done.
-    fn unite(&mut self, mut head: Head, file: u32, at: u64) -> Option<Head> {
-        if let Some(other) = self.index.get(&head.id.counter).copied() {
-            let twin = self.head(head.id).ok()?.into_owned();
-            for (i, status) in head.statuses.iter().enumerate() {
-                if status.done() && twin.statuses.get(i).is_some_and(|s| !s.done()) {
-                    let octet = [status.octet()];
-                    let position = other.at + u64::from(twin.positions[i]);
-                    let _ = self.with_file(other.file, |d, f| d.write(f, position, &[&octet]));
-                    if let Some(entry) = self.index.get_mut(&head.id.counter) {
-                        entry.left = entry.left.saturating_sub(1);
+        todo: &mut Vec<FileName>,
+        current: &mut Option<Reading<D::File>>,
+        known: &mut Known,
+        budget: usize,
+    ) -> bool {
+        for _ in 0..budget.max(1) {
+            let Some(reading) = current else {
+                let Some(name) = todo.pop() else { return true };
+                match self.start_reading(name) {
+                    Ok(Some((file, scan))) => {
+                        let number = self.files.insert(QueueFile {
+                            name,
+                            total: 0,
+                            live: 0,
+                            bounces: false,
+                            damaged: false,
+                            // What was here before us is old.
+                            born: Time::ZERO,
+                            ripe: None,
+                        });
+                        if name.generation() > 0 {
+                            known.copies.insert(number);
+                        }
+                        *current = Some(Reading { number, name, file, scan });
+                    }
+                    Ok(None) => {}
+                    Err(()) => {
+                        todo.push(name);
+                        return false;
                     }
                 }
+                continue;
+            };
+            let number = reading.number;
+            let found = reading.scan.next(&mut self.disk, &reading.file, &mut self.window);
+            let path = Dir::Queue.path(&reading.name.to_string());
+            match found {
+                Ok(Found::Record(record)) => self.found(number, *record, known),
+                Ok(Found::Bad { at, len, why }) => self.found_bad(number, at, len, why),
+                Ok(Found::End) => *current = None,
+                Err(e) => {
+                    let fault = Fault::new("read", path, &e);
+                    self.say(Weight::Error, format!("{fault}; the rest of it is not known"));
+                    self.files[number].damaged = true;
+                    *current = None;
+                }
             }
+        }
+        false
+    }
+
+    fn found_bad(&mut self, number: u32, at: u64, len: u64, why: Broken) {
+        let file = &mut self.files[number];
+        file.damaged = true;
+        let text = format!("queue/{}: {len} octets at {at} are no message: {}", file.name, why.0);
+        self.say(Weight::Error, text);
+    }
+
+    /// A record enters the index.
+    fn found(&mut self, number: u32, record: Record, known: &mut Known) {
+        let Record { at, line, head, verified } = record;
+        let id = line.id;
+        self.ids.next = self.ids.next.max(id.counter.saturating_add(1));
+        let recipients = head.statuses.len() as u32;
+        let entry = Entry::new(&line, number, at, recipients, verified);
+        let bounce = head.envelope.bounce_of;
+        // Before others rely on it, the whole of it must be right.
+        let relied_on = bounce.is_some() || known.copies.contains(&number);
+        if relied_on && !verified {
+            match self.checksum_is_right(id.counter, &entry) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let at = u64::from(at);
+                    return self.found_bad(number, at, line.record_len(), Broken("checksum"));
+                }
+                Err(fault) => {
+                    self.files[number].damaged = true;
+                    return self.say(Weight::Error, fault.to_string());
+                }
+            }
+        }
+        self.files[number].total += 1;
+        if let Some((of, recipients)) = bounce {
+            self.files[number].bounces = true;
+            known.bounces.push((of, recipients, number));
+        }
+        if self.index.get(id.counter).is_some() && !self.unite(number, &line, known) {
+            return;
+        }
+        let first = self.index.get(id.counter).copied();
+        let Some(first) = first else {
+            let mut entry = entry;
+            if relied_on {
+                entry.set_verified();
+            }
+            self.index.insert(id.counter, entry);
+            self.files[number].live += 1;
+            return self.learn(id, &head.statuses);
+        };
+        // The record that was there stays; what only this one knows is written to it.
+        known.copies.insert(first.file);
+        for (recipient, status) in head.statuses.iter().enumerate() {
+            let recipient = recipient as u32;
+            if status.done() && !self.index.is_done(id.counter, recipient) {
+                known.late.push((id, recipient, *status));
+                self.index.set_done(id.counter, recipient);
+            }
+        }
+    }
+
+    fn learn(&mut self, id: MessageId, statuses: &[Status]) {
+        for (recipient, status) in statuses.iter().enumerate() {
+            if status.done() {
+                self.index.set_done(id.counter, recipient as u32);
+            }
+        }
+    }
+
+    /// A second record with this counter. When the first is damaged it leaves the index and this
+    /// one takes its place. False when this one is not wanted: it is another message.
+    fn unite(&mut self, number: u32, line: &Line, known: &mut Known) -> bool {
+        let counter = line.id.counter;
+        let Some(first) = self.index.get(counter).copied() else { return true };
+        let right = first.is_verified() || self.checksum_is_right(counter, &first).unwrap_or(false);
+        if !right {
+            let name = self.files[first.file].name;
+            self.say(Weight::Error, format!("queue/{name}: {} is damaged", line.id));
+            self.files[first.file].damaged = true;
+            self.files[first.file].live -= 1;
+            self.index.remove(counter);
+            known.late.retain(|(id, ..)| id.counter != counter);
+            return true;
+        }
+        if let Some(entry) = self.index.get_mut(counter) {
+            entry.set_verified();
+        }
+        let same = self.line_of(&first).is_ok_and(|first| first == *line);
+        if !same {
+            // Ids are never used twice; somebody has put a file here.
+            let (name, other) = (self.files[number].name, self.files[first.file].name);
+            let text = format!("{} in queue/{name} is not the one in queue/{other}", line.id);
+            self.say(Weight::Error, text);
+            self.files[number].damaged = true;
+        }
+        same
+    }
+
+    fn line_of(&mut self, entry: &Entry) -> Result<Line, Fault> {
+        let file = opened(&mut self.disk, &self.files, &mut self.handles, entry.file)?;
+        let mut line = [0; MAX_LINE];
+        let fault = |e: std::io::Error| Fault::new("read", "queue", &e);
+        let n = self.disk.read_at(file, &mut line, u64::from(entry.at)).map_err(fault)?;
+        Line::parse(&line[..n]).map_err(|why| fault(std::io::Error::other(why.0)))
+    }
+
+    /// Makes durable what is relied on, then fails the recipients that bounces name.
+    fn settle_found(&mut self, known: &Known, again: bool) -> Result<(), Fault> {
+        let mut relied_on = known.copies.clone();
+        let open = |spool: &Self, counter: u64| spool.index.get(counter).is_some();
+        let bounces = known.bounces.iter().filter(|(of, ..)| open(self, *of));
+        relied_on.extend(bounces.map(|(_, _, file)| *file));
+        for number in relied_on {
+            if again {
+                self.write_again(number)?;
+            }
+            let path = Dir::Queue.path(&self.files[number].name.to_string());
+            let file = opened(&mut self.disk, &self.files, &mut self.handles, number)?;
+            self.disk.sync_data(file).map_err(|e| Fault::new("flush", path, &e))?;
+        }
+        let flushed = self.disk.sync_dir(Dir::Queue);
+        flushed.map_err(|e| Fault::new("flush", "queue", &e))?;
+        for (id, recipient, status) in &known.late {
+            self.record(*id, &[(*recipient, *status)]);
+        }
+        for (of, recipients, _) in &known.bounces {
+            let Some(entry) = self.index.get(*of) else { continue };
+            let id = MessageId { counter: *of, arrived: entry.arrived };
+            let n = entry.recipients();
+            // Also those that are marked: the mark may not be durable.
+            let failed = recipients.iter().filter(|recipient| **recipient < n);
+            let failed: Vec<(u32, Status)> = failed.map(|r| (*r, Status::Failed)).collect();
+            self.record(id, &failed);
+            failed.iter().for_each(|(recipient, _)| self.index.set_done(*of, *recipient));
+        }
+        Ok(())
+    }
+
+    /// Records outcomes of messages that may be done as a whole.
+    fn record(&mut self, id: MessageId, marks: &[(u32, Status)]) {
+        if let Err(fault) = self.write_statuses(id, marks) {
+            let left = marks.iter().map(|(recipient, status)| (id, *recipient, *status));
+            self.leftovers.marks.extend(left);
+            self.leave(&fault);
+        }
+    }
+
+    /// After a failed flush the content is written again: flushing twice would prove nothing.
+    fn write_again(&mut self, number: u32) -> Result<(), Fault> {
+        let path = Dir::Queue.path(&self.files[number].name.to_string());
+        let fault = |e: std::io::Error| Fault::new("rewrite", path.as_str(), &e);
+        let file = opened(&mut self.disk, &self.files, &mut self.handles, number)?;
+        let (mut piece, mut at) = (vec![0; 256 * 1024], 0);
+        loop {
+            let n = self.disk.read_at(file, &mut piece, at).map_err(fault)?;
+            if n == 0 {
+                return Ok(());
+            }
+            self.disk.write_at(file, &piece[..n], at).map_err(fault)?;
+            at += n as u64;
+        }
+    }
+
+    /// Drops what is done; the files to hand out, newest first.
+    fn tidy_found(&mut self) -> Vec<(u32, FileName)> {
+        let unwritten: BTreeSet<u64> =
+            self.leftovers.marks.iter().map(|(id, ..)| id.counter).collect();
+        let done = self.index.iter().filter(|(_, entry)| entry.is_done());
+        let done: Vec<u64> = done.map(|(counter, _)| counter).collect();
+        for counter in done.into_iter().filter(|counter| !unwritten.contains(counter)) {
+            self.forget(counter);
+        }
+        let numbers: Vec<u32> = self.files.iter().map(|(number, _)| number).collect();
+        let mut todo = Vec::new();
+        for number in numbers {
+            let file = &self.files[number];
+            let (name, live, damaged) = (file.name, file.live, file.damaged);
+            let (total, straggling) = (file.total, file.is_straggling() && !name.is_lone());
+            if total == 0 && !damaged {
+                self.say(Weight::Info, format!("queue/{name} was empty: removed"));
+            }
+            if live == 0 && !self.leftovers.files.contains(&number) {
+                self.retire(number);
+            } else if live > 0 {
+                if straggling {
+                    self.await_rewrite(number);
+                }
+                if damaged {
+                    let text = format!("queue/{name} is damaged and goes to corrupt/ later");
+                    self.say(Weight::Warn, text);
+                }
+                todo.push((number, name));
+            }
+        }
+        todo.sort_unstable_by_key(|(_, name)| std::cmp::Reverse(name.id.counter));
+        todo
+    }
+
+    /// Hands out some of what is to do; whether all is done.
+    fn hand_out(
+        &mut self,
+        todo: &mut Vec<(u32, FileName)>,
+        current: &mut Option<Reading<D::File>>,
+        found: &mut Vec<Head>,
+        budget: usize,
+    ) -> bool {
+        for _ in 0..budget.max(1) {
+            let Some(reading) = current else {
+                let Some((number, name)) = todo.pop() else { return true };
+                // Deleted meanwhile, and the number perhaps given to another file.
+                if self.files.get(number).is_none_or(|file| file.name != name) {
+                    continue;
+                }
+                match self.start_reading(name) {
+                    Ok(Some((file, scan))) => {
+                        *current = Some(Reading { number, name, file, scan });
+                    }
+                    Ok(None) => {}
+                    Err(()) => {
+                        todo.push((number, name));
+                        return false;
+                    }
+                }
+                continue;
+            };
+            let number = reading.number;
+            match reading.scan.next(&mut self.disk, &reading.file, &mut self.window) {
+                Ok(Found::Record(record)) => found.extend(self.recovered(number, *record)),
+                Ok(Found::Bad { .. }) => {}
+                Ok(Found::End) => *current = None,
+                Err(e) => {
+                    let path = Dir::Queue.path(&reading.name.to_string());
+                    let fault = Fault::new("read", path, &e);
+                    let text = format!("{fault}; its messages wait for the next start");
+                    self.say(Weight::Error, text);
+                    *current = None;
+                }
+            }
+        }
+        false
+    }
+
+    fn recovered(&self, number: u32, record: Record) -> Option<Head> {
+        let Record { at, mut head, .. } = record;
+        let entry = self.index.get(head.id.counter)?;
+        if (entry.file, entry.at) != (number, at) || entry.is_done() {
             return None;
         }
-        if head.statuses.iter().all(|s| s.done()) {
-            return None;
+        for (of, recipient, status) in &self.leftovers.marks {
+            if *of == head.id {
+                head.statuses[*recipient as usize] = *status;
+            }
         }
-        self.add_entry(&head, file, at, false);
-        head.positions = Vec::new();
         Some(head)
     }
-
-    /// Walks the records of a file by their lengths; where there is no record, looks for the next.
-    fn scan(&mut self, file: u32) -> Result<Scan, SpoolError> {
-        let size = self.with_file(file, |d, f| d.size(f))?;
-        let (mut at, mut scan) = (0, Scan::default());
-        while at < size {
-            match self.record_at(file, at, size)? {
-                Some(head) => {
-                    let end = at + u64::from(head.octets) + head.body + 1;
-                    scan.records.push((at, head));
-                    at = end;
-                }
-                None => {
-                    let next = self.next_record(file, at + 1, size)?;
-                    scan.damaged.push((at, next));
-                    at = next;
-                }
-            }
-        }
-        Ok(scan)
-    }
-
-    /// The record at this place, if a whole one is there.
-    fn record_at(&mut self, file: u32, at: u64, size: u64) -> Result<Option<Head>, SpoolError> {
-        let mut record = vec![0; WINDOW];
-        let read = self.with_file(file, |d, f| d.read(f, at, &mut record))?;
-        record.truncate(read);
-        let Some((_, octets, body, _)) = format::read_lengths(&record) else { return Ok(None) };
-        let whole = u64::from(octets).checked_add(body).and_then(|n| n.checked_add(at + 1));
-        if octets as usize > MAX_HEAD || whole.is_none_or(|end| end > size) {
-            return Ok(None);
-        }
-        if octets as usize > record.len() {
-            record = vec![0; octets as usize];
-            self.with_file(file, |d, f| d.read(f, at, &mut record))?;
-        }
-        Ok(format::read_head(&record).ok())
-    }
-
-    /// Where the next record may start: a line with the magic.
-    fn next_record(&mut self, file: u32, from: u64, size: u64) -> Result<u64, SpoolError> {
-        let mut needle = vec![b'\n'];
-        needle.extend_from_slice(MAGIC);
-        let (mut at, mut window) = (from.saturating_sub(1), vec![0; WINDOW]);
-        while at < size {
-            let read = self.with_file(file, |d, f| d.read(f, at, &mut window))?;
-            if let Some(hit) = memchr::memmem::find(&window[..read], &needle) {
-                return Ok(at + hit as u64 + 1);
-            }
-            if read < window.len() {
-                break;
-            }
-            // The magic may lie across two windows.
-            at += (read - needle.len()) as u64;
-        }
-        Ok(size)
-    }
-
-    /// Copies octets that are no record into `corrupt/`, so that nothing is lost silently.
-    fn quarantine(&mut self, file: u32, name: &str, from: u64, to: u64) -> String {
-        let target = format!("{name}.{from}");
-        match self.copy_damaged(file, &target, from, to) {
-            Ok(()) => format!("queue/{name} is damaged at {from}: kept as corrupt/{target}"),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                format!("queue/{name} is damaged at {from}: corrupt/{target} has it")
-            }
-            Err(e) => format!("queue/{name} is damaged at {from} and cannot be copied: {e}"),
-        }
-    }
-
-    fn copy_damaged(&mut self, file: u32, target: &str, from: u64, to: u64) -> io::Result<()> {
-        let mut copy = self.disk.create(Dir::Corrupt, target)?;
-        let (mut at, mut window) = (from, vec![0; WINDOW]);
-        while at < to {
-            let want = window.len().min(usize::try_from(to - at).unwrap_or(usize::MAX));
-            let part = &mut window[..want];
-            let read = self.with_file(file, |d, f| d.read(f, at, part));
-            let read = read.map_err(|e| io::Error::other(e.to_string()))?;
-            if read == 0 {
-                break;
-            }
-            self.disk.write(&mut copy, at - from, &[&window[..read]])?;
-            at += read as u64;
-        }
-        self.disk.sync(&mut copy)?;
-        self.disk.sync_dir(Dir::Corrupt)
-    }
-
-    /// Marks the recipients for whom a bounce is in the spool.
-    fn apply_bounces(&mut self, bounces: &[(u64, Vec<u32>)], now: Time) {
-        for (counter, recipients) in bounces {
-            let Some(id) = self.find(*counter) else { continue };
-            for recipient in recipients {
-                let _ = self.mark_durably(id, *recipient, Status::Failed, now);
-            }
-        }
-    }
-
-    /// Looks at a message's checksum before it is sent, once in the life of a process. A message
-    /// that is not what was written goes to `corrupt/` and out of the spool.
-    pub fn check(&mut self, id: MessageId, now: Time) -> Result<(), SpoolError> {
-        let entry = self.entry(id)?;
-        if entry.checked {
-            return Ok(());
-        }
-        let intact = self.checksum_is_right(id, entry);
-        match intact {
-            Ok(true) => {
-                if let Some(entry) = self.index.get_mut(&id.counter) {
-                    entry.checked = true;
-                }
-                Ok(())
-            }
-            Ok(false) | Err(SpoolError::Corrupt { .. }) => {
-                let end = entry.at + u64::from(entry.head) + entry.body + 1;
-                let name = self.files[entry.file as usize].name.clone();
-                let what = self.quarantine(entry.file, &name, entry.at, end);
-                self.retire(id, now)?;
-                Err(SpoolError::Corrupt { what })
-            }
-            Err(e) => Err(e),
-        }
-    }
-
-    fn checksum_is_right(&mut self, id: MessageId, entry: Entry) -> Result<bool, SpoolError> {
-        let mut record = vec![0; entry.head as usize];
-        self.with_file(entry.file, |d, f| d.read(f, entry.at, &mut record))?;
-        let head = format::read_head(&record)?;
-        let (mut crc, mut from, mut window) = (0, 0, vec![0; WINDOW]);
-        while from < entry.body {
-            match self.read(id, from, &mut window)? {
-                0 => return Ok(false),
-                n => {
-                    crc = crc32c::crc32c_append(crc, &window[..n]);
-                    from += n as u64;
-                }
-            }
-        }
-        Ok(head.id == id && format::is_intact(&record, &head, crc))
-    }
-}
-
-/// What a walk through a file found.
-#[derive(Default)]
-struct Scan {
-    records: Vec<(u64, Head)>,
-    damaged: Vec<(u64, u64)>,
 }
