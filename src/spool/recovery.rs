@@ -2,7 +2,7 @@
 //!
 //! | state | what happens | then |
 //! | --- | --- | --- |
-//! | `Scanning` | files are read, copies first; messages enter the index, united by id | `Settling` |
+//! | `Scanning` | files are read, copies first; messages are indexed, united by id | `Settling` |
 //! | `Settling` | what is relied on is flushed; bounces fail recipients; done files go | `Handing` |
 //! | `Handing` | file by file, oldest first, messages are handed out | `Done` |
 //!
