@@ -3,7 +3,7 @@
 //! | state | what happens | then |
 //! | --- | --- | --- |
 //! | `Scanning` | files are read, copies first; messages are indexed, united by id | `Settling` |
-//! | `Settling` | what is relied on is flushed; bounces fail recipients; done files go | `Handing` |
+//! | `Settling` | what is relied on is flushed; bounces fail recipients; old files go | `Handing` |
 //! | `Handing` | file by file, oldest first, messages are handed out | `Done` |
 //!
 //! Nothing is handed out before all is known: a bounce further on may say that a recipient has
