@@ -5,6 +5,7 @@
 
 mod client;
 mod crash;
+mod dialogs;
 mod forward;
 mod limits;
 mod next;
