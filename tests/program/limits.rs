@@ -320,8 +320,9 @@ fn failing_flush() {
     let setup = Setup::new(next.address);
     let ours = setup.command();
     let mut command = Command::new(strace);
-    // The first flush with a message in it: those at start come before.
-    command.args(["-f", "-o", "trace", "-e", "trace=fdatasync"]);
+    // -D: the process that is started, and killed at the end, is the server and not strace.
+    command.args(["-D", "-f", "-o", "trace", "-e", "trace=fdatasync"]);
+    // Every second flush fails, so that each kind of flush is met sooner or later.
     command.args(["-e", "inject=fdatasync:error=EIO:when=1+2"]);
     command.arg(ours.get_program()).args(ours.get_args()).current_dir(setup.dir.path());
     let server = setup.start_as(command);
