@@ -434,3 +434,50 @@ fn outcomes_before_a_loss_stand() {
         ]
     );
 }
+
+#[test]
+fn only_what_came_to_an_end_forgives_losses() {
+    let paused = |between: &dyn Fn(&mut Queue)| {
+        let mut q = queue();
+        (0..6).for_each(|counter| add(&mut q, counter, at(0)));
+        for n in 0..3 {
+            if n == 2 {
+                between(&mut q);
+            }
+            let delivery = q.take(A).unwrap();
+            q.lost(delivery, &[], &down(), at(100));
+        }
+        matches!(q.server(A, at(100)).state, ServerState::BackingOff { .. })
+    };
+    assert!(paused(&|_| {}));
+    // Given back as it was taken, by a session that found its connection dead.
+    assert!(paused(&|q| {
+        let delivery = q.take(A).unwrap();
+        q.finished(delivery, &[], at(0));
+    }));
+    assert!(!paused(&|q| {
+        attempt(q, A, Ending::Failed, at(0));
+    }));
+    // A failure of the server starts the count again.
+    assert!(!paused(&|q| {
+        q.failed(A, &down(), at(0));
+        q.alive(A, at(50));
+    }));
+}
+
+#[test]
+fn nobody_is_probed_for_nothing() {
+    let mut q = queue();
+    q.failed(A, &down(), at(0));
+    assert_eq!(q.next_probe(at(0)), Time::NEVER);
+    assert_eq!(q.connections_wanted(A, 0, at(HOUR)), 0);
+    add(&mut q, 1, at(1));
+    assert!(q.next_probe(at(1)) < Time::NEVER);
+}
+
+#[test]
+fn the_words_of_a_fault_are_bounded() {
+    let mut q = queue();
+    q.failed(A, &Reply::made(421, None, "x".repeat(60_000)), at(0));
+    assert_eq!(q.server(A, at(0)).fault.unwrap().text.len(), 512);
+}

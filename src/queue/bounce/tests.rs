@@ -441,7 +441,9 @@ fn names_of_servers() {
         let one = Told { remote: name.map(str::to_string), ..told(0, Fate::Failed) };
         let plan = plan_bounce(ID, &envelope, 100, &[one]).unwrap();
         let parsed = Parsed::of(&compose(&plan, &envelope, CONTENT));
-        get(&parsed.status()[1], "Remote-MTA").map(str::to_string)
+        let shown = get(&parsed.status()[1], "Remote-MTA").map(str::to_string);
+        assert_eq!(parsed.words().contains("The answer of"), shown.is_some());
+        shown
     };
     assert_eq!(remote(None), None);
     assert_eq!(remote(Some("mx.example.net")).as_deref(), Some("dns; mx.example.net"));

@@ -115,8 +115,10 @@ fn failing_by_hand_spares_what_is_under_way() {
     q.insert(id(1), at(0).wall, &all, at(0));
     let carried = q.take(A).unwrap();
     let why = Reply::fixed(554, Enhanced(5, 7, 1), "the postmaster gave it up");
+    sweep(&mut q, at(0));
     assert_eq!((q.fail(1, &why), q.fail(1, &why), q.fail(9, &why)), (2, 0, 0));
-    assert_eq!((q.take(B), q.counts().held), (None, 0));
+    assert_eq!((q.take(B), q.counts().held, q.hold(1)), (None, 0, vec![0]));
+    q.release(1);
     let told = sweep(&mut q, at(0)).failed;
     let words: Vec<_> =
         told[0].recipients.iter().map(|r| (r.recipient, r.reply.clone().unwrap())).collect();
@@ -173,6 +175,19 @@ fn rerouting_keeps_the_schedule() {
 }
 
 #[test]
+fn rerouted_recipients_stay_together() {
+    let mut q = queue();
+    let all: Vec<_> = (0..5).map(|n| (n, A, Status::Pending)).collect();
+    q.insert(id(1), at(0).wall, &all, at(0));
+    q.reroute(1, &[(3, B), (1, B)]);
+    let (to_a, to_b) = (q.take(A).unwrap(), q.take(B).unwrap());
+    assert_eq!((&to_a.recipients[..], &to_b.recipients[..]), (&[0, 2, 4][..], &[1, 3][..]));
+    for delivery in [to_a, to_b] {
+        q.finished(delivery, &[], at(0));
+    }
+}
+
+#[test]
 fn rerouting_leaves_alone_what_is_carried_or_failed() {
     let mut q = queue();
     add(&mut q, 1, at(0));
@@ -203,6 +218,13 @@ fn servers_keep_their_state_by_name() {
     // Beta is gone: its mail is given out to be rerouted, and not tried.
     assert_eq!((q.take(B), q.connections_wanted(B, 0, at(1))), (None, 0));
     assert_eq!(q.servers(at(1)).count(), 3);
+    add(&mut q, 3, at(1));
+    attempt(&mut q, A, Ending::Failed, at(1));
+    attempt(&mut q, A, Ending::Failed, at(1));
+    assert_eq!(sweep(&mut q, at(1)).failed.len(), 2);
+    let no_alpha = [("gamma".to_string(), limits(3))];
+    q.reconfigure(config(), &no_alpha, at(1));
+    assert!(q.next_sweep() <= at(1).time, "the mail of those that are gone is looked for at once");
     assert_eq!(sweep(&mut q, at(1)).unrouted, [id(2)]);
     q.pause_server(B, at(1));
     q.resume_server(B, at(1));
@@ -220,6 +242,19 @@ fn servers_keep_their_state_by_name() {
     // Back again, as new.
     assert_eq!(q.reconfigure(config(), &servers(), at(30)), [A, B]);
     assert_eq!(q.server(B, at(30)).state, ServerState::Ready { window: 1 });
+}
+
+#[test]
+fn new_settings_count_at_once() {
+    let mut q = queue();
+    sweep(&mut q, at(0));
+    let (interval, retry_min) = (secs(100), secs(1000));
+    q.reconfigure(QueueConfig { interval, retry_min, ..config() }, &servers(), at(1));
+    sweep(&mut q, at(1));
+    assert_eq!(q.next_sweep(), at(101).time);
+    add(&mut q, 1, at(1));
+    attempt(&mut q, A, Ending::Deferred, at(1));
+    assert!(q.message(1, at(1)).unwrap().next_attempt() >= Some(at(1001).time));
 }
 
 #[test]
@@ -275,4 +310,6 @@ fn what_waits_for_time_and_server_waits_for_the_later() {
     assert_eq!(q.message(1, at(1000)).unwrap().recipients[0].last_reply, Some(&busy()));
     sweep(&mut q, at(1000));
     assert_eq!(q.message(1, at(1000)).unwrap().recipients[0].last_reply, Some(&down()));
+    // The probe may go: that is now, not when it might first have gone.
+    assert_eq!(q.message(1, at(5000)).unwrap().next_attempt(), Some(at(5000).time));
 }
