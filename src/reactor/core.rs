@@ -12,10 +12,10 @@ use super::store::Pending;
 use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
 use crate::config::{Config, NextServerSettings, RouteKey};
 use crate::dns::{self, Hosts};
-use crate::journal::{Event, Journal, JournalConfig, Level, What};
+use crate::journal::{Ending, Event, Journal, JournalConfig, Level, What};
 use crate::queue::bounce::{BOUNCES_PER_MINUTE, BounceLimiter};
 use crate::queue::routes::{Routes, Rule};
-use crate::queue::{Delivery, Queue, QueueConfig, ServerId, ServerLimits};
+use crate::queue::{Delivery, Outcome, Queue, QueueConfig, ServerId, ServerLimits};
 use crate::rules::Relay;
 use crate::sink::{Parcel, Sink};
 use crate::smtp::client::{ClientConfig, Timeouts, Transaction};
@@ -214,9 +214,9 @@ impl<D: Disk> Core<D> {
                 Ok(Some(transaction)) => return Some((delivery, transaction)),
                 // Nothing is left to be done: a bounce that recovery found did it.
                 Ok(None) => {
-                    let counter = delivery.id.counter;
-                    self.queue.remove(counter);
-                    self.queue.finished(delivery, &[], now);
+                    let reply = Reply::fixed(250, Enhanced(2, 0, 0), "Done before");
+                    let done = outcomes_of(&delivery, Ending::Delivered, &reply);
+                    self.queue.finished(delivery, &done, now);
                 }
                 Err(e) => self.unreadable(delivery, &e, now),
             }
@@ -263,7 +263,9 @@ impl<D: Disk> Core<D> {
             }
             _ => {
                 let reply = Reply::made(451, Some(Enhanced(4, 3, 0)), error.to_string());
-                self.queue.lost(delivery, &[], &reply, now);
+                // Our disk is at fault, not the next server.
+                let deferred = outcomes_of(&delivery, Ending::Deferred, &reply);
+                self.queue.finished(delivery, &deferred, now);
             }
         }
     }
@@ -360,4 +362,10 @@ fn routes_from(config: &Config) -> Routes {
     });
     let otherwise = named(&"default".to_owned()).into_iter().collect();
     Routes::new(rules.collect(), otherwise)
+}
+
+/// The same outcome for every recipient of a delivery.
+fn outcomes_of(delivery: &Delivery, ending: Ending, reply: &Reply) -> Vec<Outcome> {
+    let one = |recipient: &u32| Outcome { recipient: *recipient, ending, reply: reply.clone() };
+    delivery.recipients.iter().map(one).collect()
 }
