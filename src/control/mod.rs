@@ -7,6 +7,7 @@
 mod command;
 mod parse;
 mod verbs;
+mod wire;
 mod words;
 
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub use command::{
 };
 pub use parse::CommandError;
 pub use verbs::{VERBS, Verb, find};
+pub use wire::{Hello, MAX_REQUEST, Request, SessionLine, Snapshot, Told};
 pub use words::line_of_args;

@@ -7,6 +7,7 @@
 //! much it missed.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,35 @@ pub struct FeedItem {
     pub kind: Kind,
     /// In words, for people.
     pub text: Printable,
+    /// What else is known of its session, for the expressions of `follow`. Not in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Box<About>>,
+}
+
+/// What is known of a session at the moment of an item.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct About {
+    /// Inbound: the client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
+    /// Outbound: the next server's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Printable>,
+    /// The EHLO or HELO argument.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helo: Option<Printable>,
+    /// The sender of the transaction; empty for `<>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Printable>,
+    /// The last recipient that was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rcpt: Option<Printable>,
+    /// As whom the client authenticated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Printable>,
+    /// Inside TLS.
+    #[serde(default)]
+    pub tls: bool,
 }
 
 /// What kind of item it is; in JSON under `what`.
@@ -164,6 +194,7 @@ impl FeedItem {
             code: answer.1,
             kind: Kind::new(&event.what),
             text: render::text(&event.what),
+            about: None,
         }
     }
 
@@ -192,6 +223,7 @@ impl FeedItem {
             code: Some(answer.code),
             kind: Kind::Rejected { client: client.into(), command: Printable::new(command) },
             text: Printable::new(text),
+            about: None,
         }
     }
 

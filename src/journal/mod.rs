@@ -33,7 +33,7 @@ use std::time::Duration;
 
 pub use dialogue::{Answer, Verb};
 pub use event::{Ending, Event, Level, Mark, Side, What};
-pub use feed::{Feed, FeedItem, FeedLimits, Kind};
+pub use feed::{About, Feed, FeedItem, FeedLimits, Kind};
 pub use histogram::Percentiles;
 pub use logging::{TARGETS, write_record};
 pub use rankings::{Ranked, Rankings, Table};
