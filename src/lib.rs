@@ -11,6 +11,7 @@ pub mod demo;
 pub mod dns;
 pub mod journal;
 pub mod logger;
+pub mod message;
 pub mod queue;
 pub mod reactor;
 pub mod rules;

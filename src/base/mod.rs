@@ -12,6 +12,7 @@ mod nearest;
 mod net;
 mod printable;
 mod reply;
+mod report;
 mod time;
 mod units;
 
@@ -26,5 +27,6 @@ pub use nearest::nearest;
 pub use net::{DomainPattern, IpNet, IpNetError};
 pub use printable::Printable;
 pub use reply::{Enhanced, Reply, ReplyParser, ReplySyntax};
+pub use report::Report;
 pub use time::{Now, Time, Wall};
 pub use units::{parse_duration, parse_size, show_duration, show_size};

@@ -37,11 +37,11 @@ pub use feed::{About, Feed, FeedItem, FeedLimits, Kind};
 pub use histogram::Percentiles;
 pub use logging::{TARGETS, write_record};
 pub use rankings::{Ranked, Rankings, Table};
-pub use report::Report;
 pub use session::{SessionRecord, Sessions};
 pub use stats::{Counter, Measure, Stats, Window};
 pub use transcript::{Line, MAX_LINE, Sign};
 
+pub use crate::base::Report;
 use crate::base::{Leg, LogFormat, Now, SessionId, Time};
 use session::Arrivals;
 use transcript::Transcript;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::stats::{Counter, Measure, Stats, Window};
 use super::{Journal, Percentiles, Ranked, Table};
-use crate::base::{Leg, Now, show_duration};
+use crate::base::{Leg, Now, Report, show_duration};
 
 /// Lines of a ranking.
 const ROWS: usize = 20;
@@ -18,15 +18,6 @@ const WINDOWS: [(&str, Window); 4] = [
     ("hour", Window::Hour),
     ("day", Window::Day),
 ];
-
-/// An answer in both forms.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Report {
-    /// For programs.
-    pub json: Value,
-    /// For people.
-    pub lines: Vec<String>,
-}
 
 impl Journal {
     /// `stats`: counters since the start (by name, at the top), `reply_codes` to clients and
