@@ -18,7 +18,7 @@ use crate::queue::routes::{Routes, Rule};
 use crate::queue::{Delivery, Outcome, Queue, QueueConfig, ServerId, ServerLimits};
 use crate::rules::Relay;
 use crate::sink::{Parcel, Sink};
-use crate::smtp::client::{ClientConfig, Timeouts, Transaction};
+use crate::smtp::client::{ClientConfig, Transaction};
 use crate::smtp::server::ServerConfig;
 use crate::smtp::{Facts, Stage, Verdict};
 use crate::spool::{Disk, Spool, SpoolError, Weight};
@@ -118,10 +118,7 @@ impl<D: Disk> Core<D> {
 
     /// The settings of a session with a next server.
     pub fn client_config(&self) -> ClientConfig {
-        ClientConfig {
-            hostname: self.config.server.hostname.clone(),
-            timeouts: Timeouts::default(),
-        }
+        ClientConfig::new(&self.config.server.hostname)
     }
 
     /// The verdict of the gate on the inbound leg.

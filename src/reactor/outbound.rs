@@ -380,6 +380,8 @@ impl<S> Outbound<S> {
                     core.settle(carrying, None, now);
                 }
             }
+            // Never asked for: `ClientConfig::starttls` is `Never` until the transport can do it.
+            Action::StartTls => self.session.tls_failed("no TLS here"),
             Action::Ready => {
                 self.ready = true;
                 self.idle_since = now.time;

@@ -9,9 +9,7 @@ use crate::config::Config;
 use crate::journal::Ending;
 use crate::reactor::Clock;
 use crate::smtp::Verdict;
-use crate::smtp::client::{
-    Action, ClientConfig, ClientSession, Fault, Mode, Timeouts, Transaction,
-};
+use crate::smtp::client::{Action, ClientConfig, ClientSession, Fault, Mode, Transaction};
 use crate::smtp::data::DotEncoder;
 
 /// How long a connection may take to come about.
@@ -30,8 +28,7 @@ pub(in super::super) fn deliver(
 ) -> Result<(), Failure> {
     let names: Vec<Address> = transaction.recipients.iter().map(|r| r.1.address.clone()).collect();
     let (stream, address) = connect(&config.server.listen)?;
-    let settings =
-        ClientConfig { hostname: config.server.hostname.clone(), timeouts: Timeouts::default() };
+    let settings = ClientConfig::new(&config.server.hostname);
     let mut talk = Talk {
         stream,
         session: ClientSession::new(settings, address, false),
@@ -123,6 +120,11 @@ impl Talk {
                 }
                 Action::Untried(recipient) => {
                     self.untried.push(recipient);
+                    Ok(())
+                }
+                // Never wanted: the server is on this machine.
+                Action::StartTls => {
+                    self.session.tls_failed("no TLS here");
                     Ok(())
                 }
                 Action::Ready | Action::Done | Action::Heard(..) | Action::Garbage(_) => Ok(()),

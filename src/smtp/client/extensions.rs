@@ -15,6 +15,8 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// RFC 3461.
     pub dsn: bool,
+    /// RFC 3207.
+    pub starttls: bool,
     /// RFC 1870: offered, and the largest message in octets; 0 is no limit.
     pub size: Option<u64>,
     /// RFC 9422, `LIMITS RCPTMAX`: RCPT commands in one transaction.
@@ -39,6 +41,7 @@ impl Extensions {
                 "8BITMIME" => offered.eight_bit_mime = true,
                 "SMTPUTF8" => offered.smtputf8 = true,
                 "DSN" => offered.dsn = true,
+                "STARTTLS" => offered.starttls = true,
                 // A limit that is no number is none: better to be refused than to refuse.
                 "SIZE" => offered.size = Some(words.next().and_then(number).unwrap_or(0)),
                 "LIMITS" => words.for_each(|limit| offered.limit(limit)),
@@ -77,8 +80,8 @@ mod tests {
     #[test]
     fn all_of_them_in_any_case() {
         let all = parse(
-            "mx.example hello\nPIPELINING\nchunking\n8BitMime\nsmtputf8\nDSN\nsize 52428800\n\
-             LIMITS RCPTMAX=100 mailmax=7\nHELP\nENHANCEDSTATUSCODES",
+            "mx.example hello\nPIPELINING\nchunking\n8BitMime\nsmtputf8\nDSN\nSTARTTLS\nsize \
+             52428800\nLIMITS RCPTMAX=100 mailmax=7\nHELP\nENHANCEDSTATUSCODES",
         );
         let expected = Extensions {
             pipelining: true,
@@ -86,6 +89,7 @@ mod tests {
             eight_bit_mime: true,
             smtputf8: true,
             dsn: true,
+            starttls: true,
             size: Some(52_428_800),
             rcpt_max: Some(100),
             mail_max: Some(7),

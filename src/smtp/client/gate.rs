@@ -62,6 +62,10 @@ impl ClientSession {
                 line = Some(format!("{verb} {}\r\n", self.config.hostname));
                 State::HelloSent(hello)
             }
+            (State::StartTls, _) => {
+                line = Some("STARTTLS\r\n".into());
+                State::StartTlsSent
+            }
             (State::Mail(tx), step) => self.made(tx, step),
             (State::Content(tx, Content::End), _) => State::Content(tx, Content::Dot),
             (State::Reset, _) => {
@@ -107,6 +111,7 @@ impl ClientSession {
         self.state = match (std::mem::replace(&mut self.state, State::Closed), step) {
             (State::Connect, _) => State::Closing(Fault::Server(clip(reply))),
             (State::Hello(hello), _) => self.hello_refused(hello, reply),
+            (State::StartTls, _) => self.starttls_refused(reply),
             (State::Mail(tx), Step::Mail) => State::Settle(tx, Settlement::all(reply), Then::Idle),
             (State::Mail(mut tx), Step::Rcpt(i)) => {
                 tx.cursor = Cursor::Rcpt(i + 1);

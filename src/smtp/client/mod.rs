@@ -37,9 +37,18 @@
 //! Greeting   2xx                                  -                                  Hello
 //!            4xx 5xx                              QUIT, Close(Server)                Closed
 //! Hello      gate: yes                            Send EHLO (or HELO)                HelloSent
-//! HelloSent  2xx                                  Ready                              Idle
+//! HelloSent  2xx, TLS wanted and offered          -                                  StartTls
+//!            2xx, TLS required, not offered       QUIT, Close(Tls)                   Closed
+//!            2xx, inside TLS or without           Ready                              Idle
 //!            5xx to EHLO                          -                                  Hello (HELO)
 //!            4xx; 5xx to HELO                     QUIT, Close(Server)                Closed
+//! StartTls   gate: yes, Send STARTTLS, 2xx        StartTls                           Handshake
+//!            4xx 5xx, TLS not required            Ready                              Idle
+//!            4xx 5xx, TLS required                QUIT, Close(Tls)                   Closed
+//!            EOF, time-out                        Close(Tls)                         Closed
+//! Handshake  tls_started()                        forgets what was offered           Hello (EHLO)
+//!            tls_failed()                         Close(Tls)                         Closed
+//!            any octet of input                   Close(Protocol)                    Closed
 //! Idle       begin(), server can take it          -                                  Mail
 //!            begin(), it cannot (SIZE, 8BITMIME)  all Failed                         Done
 //!            quit()                               -                                  Quit
@@ -79,7 +88,7 @@
 //! Before each command the machine waits at the gate. A refusal there acts as if the server had
 //! said it, without the command being sent.
 //!
-//! STARTTLS and AUTH have their place between `HelloSent` and `Idle`.
+//! STARTTLS comes before AUTH, and AUTH has its place between the last `HelloSent` and `Idle`.
 //!
 //! # How to drive it
 //!
@@ -90,6 +99,7 @@
 
 mod extensions;
 mod gate;
+mod hello;
 mod replies;
 mod settle;
 mod transaction;
@@ -106,7 +116,9 @@ use crate::base::{MessageId, Reply, ReplyParser, Time};
 use crate::smtp::Stage;
 
 pub use extensions::Extensions;
-pub use types::{Action, ClientConfig, Fault, MAX_REPLY_TEXT, Mode, Timeouts, Transaction};
+pub use types::{
+    Action, ClientConfig, Fault, MAX_REPLY_TEXT, Mode, StartTls, Timeouts, Transaction,
+};
 
 use settle::Settlement;
 use transaction::{Step, Tx};
@@ -159,6 +171,10 @@ enum State {
     Greeting,
     Hello(Hello),
     HelloSent(Hello),
+    StartTls,
+    StartTlsSent,
+    /// Between the 220 to STARTTLS and the first octet inside TLS.
+    Handshake,
     Idle,
     Mail(Tx),
     Content(Tx, Content),
@@ -227,8 +243,11 @@ impl ClientSession {
         if let Gate::Asked(_) = self.gate {
             return (0, Action::Read);
         }
-        if let Some(action) = self.after.take() {
-            return (0, action);
+        match self.after.take() {
+            // Falls through to where such input is dealt with.
+            Some(Action::StartTls) if !input.is_empty() => {}
+            Some(action) => return (0, action),
+            None => {}
         }
         if self.must_listen(input) {
             return self.listen(input, now);
@@ -279,7 +298,13 @@ impl ClientSession {
         self.left = 0;
         match self.state {
             State::Idle => self.state = State::Quit(Fault::None),
-            State::Connect | State::Greeting | State::Hello(_) | State::HelloSent(_) => {
+            State::Connect
+            | State::Greeting
+            | State::Hello(_)
+            | State::HelloSent(_)
+            | State::StartTls
+            | State::StartTlsSent
+            | State::Handshake => {
                 self.gate = Gate::Open;
                 self.state = State::Closing(Fault::None);
             }
@@ -323,6 +348,7 @@ impl ClientSession {
         match &self.state {
             State::Connect | State::Greeting => "greeting",
             State::Hello(_) | State::HelloSent(_) => "hello",
+            State::StartTls | State::StartTlsSent | State::Handshake => "starttls",
             State::Idle => "idle",
             State::Mail(tx) => match tx.stage() {
                 Stage::Mail => "mail",
@@ -363,6 +389,9 @@ impl ClientSession {
         Some(match &self.state {
             State::Greeting => (Stage::Connect, limits.greeting),
             State::Hello(_) | State::HelloSent(_) => (Stage::Helo, limits.hello),
+            State::StartTls | State::StartTlsSent | State::Handshake => {
+                (Stage::StartTls, limits.starttls)
+            }
             State::Mail(tx) => match tx.stage() {
                 Stage::Mail => (Stage::Mail, limits.mail),
                 Stage::Rcpt => (Stage::Rcpt, limits.rcpt),

@@ -2,9 +2,7 @@
 
 use super::settle::{Settlement, ended};
 use super::transaction::{Command, Cursor, Standing, Tx, clip, is_limit};
-use super::{
-    Action, ClientSession, Content, Extensions, Fault, Hello, Mode, Onset, State, Then, is_about_us,
-};
+use super::{Action, ClientSession, Content, Fault, Mode, Onset, State, Then, is_about_us};
 use crate::base::{Reply, ReplySyntax, Time};
 use crate::journal::{Ending, Mark};
 
@@ -16,6 +14,14 @@ impl ClientSession {
     pub(super) fn listen(&mut self, input: &[u8], now: Time) -> (usize, Action) {
         if let State::Closed = self.state {
             return (input.len(), Action::Read);
+        }
+        if let State::Handshake = self.state {
+            if input.is_empty() {
+                return (0, Action::Read);
+            }
+            self.injected();
+            self.arm(now);
+            return (input.len(), Action::Garbage(shown(input)));
         }
         let mut taken = 0;
         loop {
@@ -30,11 +36,8 @@ impl ClientSession {
                     return (taken, Action::Read);
                 }
                 Err(error) => {
-                    let rest = &input[taken..];
-                    let line = rest.split(|b| *b == b'\n').next().unwrap_or_default();
-                    let line = line.strip_suffix(b"\r").unwrap_or(line);
-                    let line = line[..line.len().min(MAX_GARBAGE)].to_vec();
-                    self.broken(error);
+                    let line = shown(&input[taken..]);
+                    self.broken(error, &line);
                     self.arm(now);
                     return (input.len(), Action::Garbage(line));
                 }
@@ -53,8 +56,14 @@ impl ClientSession {
     }
 
     /// A line that is no reply.
-    fn broken(&mut self, error: ReplySyntax) {
+    fn broken(&mut self, error: ReplySyntax, line: &[u8]) {
         self.parser = Default::default();
+        // RFC 8446 section 5.1: a record of type alert or handshake, and its version.
+        let is_tls = matches!(line, [0x15 | 0x16, 3, ..]);
+        if is_tls && matches!(self.state, State::Greeting) && !self.tls {
+            let why = "the server speaks TLS at once: next_server.tls must be implicit for it";
+            return self.lose(Fault::Tls { why: why.into(), required: true });
+        }
         self.protocol(error.to_string());
     }
 
@@ -82,6 +91,7 @@ impl ClientSession {
         let mark = match std::mem::replace(&mut self.state, State::Closed) {
             State::Greeting => self.greeted(reply),
             State::HelloSent(hello) => self.hello_answered(hello, reply),
+            State::StartTlsSent => self.starttls_answered(reply),
             State::Mail(tx) => self.command_answered(tx, reply),
             State::Content(tx, at) => self.early(tx, at, reply),
             State::Final(tx, mode, onset) => self.message_answered(tx, mode, onset, reply),
@@ -108,46 +118,6 @@ impl ClientSession {
     fn tells_of_refused_mail(&self) -> bool {
         matches!(&self.state, State::Mail(tx)
             if matches!(tx.standing, Standing::Refused(_)) && !tx.awaited.is_empty())
-    }
-
-    fn greeted(&mut self, reply: &Reply) -> Mark {
-        match reply.class() {
-            2 => self.state = State::Hello(Hello::Ehlo),
-            4 | 5 => self.state = State::Quit(Fault::Server(clip(reply))),
-            _ => {
-                self.state = State::Greeting;
-                return Mark::Unexpected;
-            }
-        }
-        Mark::Plain
-    }
-
-    fn hello_answered(&mut self, hello: Hello, reply: &Reply) -> Mark {
-        match reply.class() {
-            2 => {
-                if hello == Hello::Ehlo {
-                    self.extensions = Extensions::parse(reply);
-                }
-                self.left = self.extensions.mail_max.unwrap_or(u32::MAX);
-                self.after = Some(Action::Ready);
-                self.state = State::Idle;
-            }
-            4 | 5 => self.state = self.hello_refused(hello, reply),
-            _ => {
-                self.state = State::HelloSent(hello);
-                return Mark::Unexpected;
-            }
-        }
-        Mark::Plain
-    }
-
-    /// RFC 5321 section 3.2: a server that does not know EHLO is greeted with HELO.
-    pub(super) fn hello_refused(&mut self, hello: Hello, reply: &Reply) -> State {
-        if hello == Hello::Ehlo && reply.is_permanent() {
-            State::Hello(Hello::Helo)
-        } else {
-            State::Quit(Fault::Server(clip(reply)))
-        }
     }
 
     /// A reply in the command part of a transaction.
@@ -251,4 +221,11 @@ impl ClientSession {
         self.state = State::Settle(tx, Settlement::accepted(reply), then);
         Mark::Plain
     }
+}
+
+/// The beginning of what is no reply, as its narration shows it.
+fn shown(rest: &[u8]) -> Vec<u8> {
+    let line = rest.split(|b| *b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line[..line.len().min(MAX_GARBAGE)].to_vec()
 }

@@ -105,6 +105,10 @@ impl ClientSession {
     /// The connection ended, for this reason in a few words. What was read before must have gone
     /// through `step()`; an unfinished reply counts for nothing.
     pub fn eof(&mut self, why: &str) {
+        // Some servers offer what they cannot do, and break off when they are asked for it.
+        if let State::StartTlsSent | State::Handshake = self.state {
+            return self.tls_failed(why);
+        }
         let fault = self.loss(why);
         self.lose(fault);
     }
@@ -115,6 +119,9 @@ impl ClientSession {
             return;
         }
         let stage = self.awaits().map_or(Stage::Other, |(stage, _)| stage);
+        if stage == Stage::StartTls {
+            return self.tls_failed("the server is silent where TLS is to begin");
+        }
         self.lose(Fault::Timeout(stage));
     }
 
@@ -186,7 +193,7 @@ impl ClientSession {
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             // In step with the server QUIT is polite; with replies to come or content under way it
             // would not be understood.
-            State::Greeting | State::HelloSent(_) => State::Quit(fault),
+            State::Greeting | State::HelloSent(_) | State::StartTlsSent => State::Quit(fault),
             State::Mail(tx) if tx.batch.is_empty() && tx.awaited.len() <= 1 => {
                 State::Settle(tx, Settlement::untried(), Then::Quit(fault))
             }
@@ -242,6 +249,9 @@ impl ClientSession {
             | State::Greeting
             | State::Hello(_)
             | State::HelloSent(_)
+            | State::StartTls
+            | State::StartTlsSent
+            | State::Handshake
             | State::Idle => match then {
                 Then::Close(fault) => State::Closing(fault),
                 _ => State::Closed,

@@ -25,6 +25,8 @@ pub(super) enum Step {
     Connect,
     /// EHLO or HELO.
     Hello,
+    /// STARTTLS.
+    StartTls,
     /// MAIL.
     Mail,
     /// The RCPT of this recipient (a position, not the index in the envelope).
@@ -48,6 +50,7 @@ impl Step {
         match self {
             Step::Connect => Stage::Connect,
             Step::Hello => Stage::Helo,
+            Step::StartTls => Stage::StartTls,
             Step::Mail => Stage::Mail,
             Step::Rcpt(_) => Stage::Rcpt,
             Step::Data => Stage::Data,

@@ -12,11 +12,12 @@ impl ClientSession {
     pub(super) fn must_listen(&self, input: &[u8]) -> bool {
         let unasked = self.parser.is_partial() || !input.is_empty();
         match &self.state {
-            State::Greeting | State::HelloSent(_) | State::Idle | State::Final(..) => true,
+            State::Greeting | State::HelloSent(_) | State::StartTlsSent | State::Handshake => true,
+            State::Idle | State::Final(..) => true,
             State::ResetSent | State::QuitSent | State::Closed => true,
             State::Content(_, Content::Flow(..)) => true,
             State::Mail(tx) => (tx.batch.is_empty() && !tx.awaited.is_empty()) || unasked,
-            State::Hello(_) | State::Content(..) | State::Reset => unasked,
+            State::Hello(_) | State::StartTls | State::Content(..) | State::Reset => unasked,
             State::Connect | State::Settle(..) | State::Done(_) => false,
             State::Quit(_) | State::Closing(_) => false,
         }
@@ -33,6 +34,7 @@ impl ClientSession {
             let action = match std::mem::replace(&mut self.state, State::Closed) {
                 State::Connect => self.ask(State::Connect, Step::Connect),
                 State::Hello(hello) => self.ask(State::Hello(hello), Step::Hello),
+                State::StartTls => self.ask(State::StartTls, Step::StartTls),
                 State::Mail(tx) => self.advance(tx, now),
                 State::Content(tx, at) => self.stream(tx, at, now),
                 State::Settle(tx, settlement, then) => self.settle(tx, settlement, then),

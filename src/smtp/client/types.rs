@@ -12,8 +12,32 @@ use crate::smtp::Stage;
 pub struct ClientConfig {
     /// Our name in EHLO: a domain or an address literal.
     pub hostname: String,
+    /// What to do about STARTTLS.
+    pub starttls: StartTls,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+}
+
+impl ClientConfig {
+    /// In the clear, with the times of RFC 5321.
+    pub fn new(hostname: &str) -> ClientConfig {
+        ClientConfig {
+            hostname: hostname.into(),
+            starttls: StartTls::Never,
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// What a session that begins in the clear does about STARTTLS (RFC 3207).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartTls {
+    /// It stays in the clear.
+    Never,
+    /// It takes the opportunity where there is one.
+    Offered,
+    /// No word about mail before it.
+    Required,
 }
 
 /// How long to wait for each reply, whole (RFC 5321 section 4.5.3.2).
@@ -25,6 +49,8 @@ pub struct Timeouts {
     pub greeting: Duration,
     /// For the reply to EHLO or HELO.
     pub hello: Duration,
+    /// For the reply to STARTTLS, and again for the handshake.
+    pub starttls: Duration,
     /// For the reply to MAIL.
     pub mail: Duration,
     /// For each reply to a RCPT.
@@ -42,12 +68,14 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// The minima of RFC 5321; those for RSET and QUIT, of which it says nothing, are ours.
+    /// The minima of RFC 5321; those for STARTTLS, RSET and QUIT, of which it says nothing, are
+    /// ours.
     fn default() -> Timeouts {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         Timeouts {
             greeting: minutes(5),
             hello: minutes(5),
+            starttls: minutes(1),
             mail: minutes(5),
             rcpt: minutes(5),
             data: minutes(2),
@@ -107,6 +135,10 @@ pub enum Action {
     Heard(Reply, Mark),
     /// The start of a line that is no reply (narration only).
     Garbage(Vec<u8>),
+    /// The server waits for our hello: drop all that was read before, flush, begin TLS, and answer
+    /// by [`tls_started`](super::ClientSession::tls_started) or
+    /// [`tls_failed`](super::ClientSession::tls_failed).
+    StartTls,
     /// The greeting and EHLO went well: the server lives and the session is idle. Given once.
     Ready,
     /// Write the content in this mode, going on to feed `step()` meanwhile; call `progress()` when
@@ -178,6 +210,13 @@ pub enum Fault {
         /// Inside a transaction.
         in_transaction: bool,
     },
+    /// TLS cannot be had. Nothing was said about any message.
+    Tls {
+        /// Why, for who can change a setting.
+        why: String,
+        /// It was required. Else a new connection may do without it, at once.
+        required: bool,
+    },
     /// The server was silent for too long at this stage ([`Stage::Body`]: content was not taken).
     Timeout(Stage),
 }
@@ -186,7 +225,7 @@ impl Fault {
     /// Whether a transaction was cut short, so that the message may be the reason.
     pub fn in_transaction(&self) -> bool {
         match self {
-            Fault::None | Fault::Server(_) => false,
+            Fault::None | Fault::Server(_) | Fault::Tls { .. } => false,
             Fault::Unavailable { in_transaction, .. }
             | Fault::Lost { in_transaction, .. }
             | Fault::Protocol { in_transaction, .. } => *in_transaction,
@@ -205,6 +244,8 @@ impl Fault {
             Fault::Lost { .. } | Fault::Timeout(_) => {
                 Some(Reply::made(451, Some(Enhanced(4, 4, 2)), self.to_string()))
             }
+            // RFC 3463 section 3.8: a cryptographic failure.
+            Fault::Tls { why, .. } => Some(Reply::made(451, Some(Enhanced(4, 7, 5)), why.clone())),
             Fault::Protocol { .. } => {
                 Some(Reply::made(451, Some(Enhanced(4, 5, 0)), self.to_string()))
             }
@@ -222,6 +263,7 @@ impl fmt::Display for Fault {
             Fault::Lost { idle: true, why, .. } => write!(f, "idle connection lost: {why}"),
             Fault::Lost { why, .. } => write!(f, "connection lost: {why}"),
             Fault::Protocol { why, .. } => write!(f, "the server broke the protocol: {why}"),
+            Fault::Tls { why, .. } => f.write_str(why),
             Fault::Timeout(stage) => {
                 write!(f, "the server was silent for too long {}", silent_at(*stage))
             }
@@ -233,6 +275,7 @@ fn silent_at(stage: Stage) -> &'static str {
     match stage {
         Stage::Connect => "before its greeting",
         Stage::Helo => "after EHLO",
+        Stage::StartTls => "after STARTTLS",
         Stage::Mail => "after MAIL",
         Stage::Rcpt => "after RCPT",
         Stage::Data => "after DATA",

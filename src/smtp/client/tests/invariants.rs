@@ -49,14 +49,20 @@ struct World {
     quits: usize,
     delivered: usize,
     ended: usize,
+    tls: StartTls,
+    secure: bool,
 }
 
 impl World {
     fn new(seed: u64) -> World {
         let mut rng = fastrand::Rng::with_seed(seed);
         let malice = *rng.choice(&[0, 2, 10, 40]).unwrap();
+        let all = [StartTls::Never, StartTls::Offered, StartTls::Required];
+        let config = ClientConfig { starttls: *rng.choice(&all).unwrap(), ..config() };
         World {
-            session: ClientSession::new(config(), "192.0.2.25:25".parse().unwrap(), false),
+            tls: config.starttls,
+            secure: false,
+            session: ClientSession::new(config, "192.0.2.25:25".parse().unwrap(), false),
             rng,
             malice,
             now: Time::ZERO,
@@ -167,6 +173,14 @@ impl World {
                 };
                 self.session.verdict(verdict, self.now);
             }
+            Action::StartTls if self.rng.u32(0..100) < self.malice || !self.wire.is_empty() => {
+                self.session.tls_failed("no");
+            }
+            Action::StartTls => {
+                assert!(self.inbox.is_empty(), "octets in the clear before TLS");
+                self.secure = true;
+                self.session.tls_started(self.now);
+            }
             Action::Send(octets) => self.sent(&octets),
             Action::Heard(reply, mark) => self.heard(reply, mark),
             Action::Transmit(mode) => self.transmit(mode),
@@ -200,6 +214,8 @@ impl World {
         }
         assert!(self.flowing.is_none(), "a command inside content");
         for line in text.strip_suffix("\r\n").unwrap().split("\r\n") {
+            let wanted = self.secure || self.tls != StartTls::Required;
+            assert!(wanted || !line.starts_with("MAIL"), "mail in the clear");
             self.answer(line);
         }
     }
@@ -289,7 +305,15 @@ impl World {
     }
 
     fn ehlo(&mut self) -> String {
-        let all = ["PIPELINING", "CHUNKING", "SIZE 2000", "SMTPUTF8", "DSN", "LIMITS RCPTMAX=2"];
+        let all = [
+            "PIPELINING",
+            "CHUNKING",
+            "SIZE 2000",
+            "SMTPUTF8",
+            "DSN",
+            "LIMITS RCPTMAX=2",
+            "STARTTLS",
+        ];
         let mut reply = String::from("250-mx\r\n");
         for extension in all {
             if self.rng.bool() {

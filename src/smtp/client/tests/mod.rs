@@ -6,6 +6,7 @@ mod gate;
 mod hostile;
 mod invariants;
 mod limits;
+mod starttls;
 
 use std::collections::VecDeque;
 
@@ -61,19 +62,22 @@ type Rule = fn(Stage, &Facts<'_>) -> Verdict;
 /// A dialogue: what the server answers to what, and the messages of the client.
 ///
 /// A script is a list of (what the client's line begins with, the answer). `connect` stands for
-/// the connection, `content` for the beginning of the content, `.` for its end (also of BDAT). An
+/// the connection, `(tls)` for the handshake, `content` for the beginning of the content, `.` for
+/// its end (also of BDAT). An
 /// answer gets a CRLF after each of its lines, unless it ends in `<cut>`; after `<eof>` the server
 /// closes; an empty one is silence.
 pub struct Play<'a> {
     script: Vec<(&'a str, String)>,
     orders: Vec<Transaction>,
     rule: Rule,
+    starttls: StartTls,
 }
 
 impl<'a> Play<'a> {
     pub fn new(script: &[(&'a str, &str)]) -> Play<'a> {
         let script = script.iter().map(|(said, answer)| (*said, answer.to_string())).collect();
-        Play { script, orders: vec![], rule: |_, _| Verdict::Accept }
+        let starttls = StartTls::Never;
+        Play { script, orders: vec![], rule: |_, _| Verdict::Accept, starttls }
     }
 
     /// After the usual beginning with these extensions.
@@ -104,6 +108,10 @@ impl<'a> Play<'a> {
         self
     }
 
+    pub fn starttls(self, starttls: StartTls) -> Play<'a> {
+        Play { starttls, ..self }
+    }
+
     /// Whole, octet by octet and in random pieces; all must come out the same.
     pub fn run(self) -> Report {
         let whole = self.run_with(Feed::Whole);
@@ -114,8 +122,9 @@ impl<'a> Play<'a> {
     }
 
     pub fn run_with(&self, feed: Feed) -> Report {
+        let config = ClientConfig { starttls: self.starttls, ..config() };
         let mut stage = Theatre {
-            session: ClientSession::new(config(), "192.0.2.25:25".parse().unwrap(), false),
+            session: ClientSession::new(config, "192.0.2.25:25".parse().unwrap(), false),
             script: self.script.iter().cloned().collect(),
             orders: self.orders.iter().cloned().collect(),
             now: Time::from_micros(1_000_000),
@@ -205,6 +214,7 @@ impl Theatre<'_> {
                 Action::Garbage(line) => {
                     self.report.odd.push(format!("garbage {}", Printable::bounded(line, 20)));
                 }
+                Action::StartTls => self.handshake(),
                 Action::Ready => self.report.ready = true,
                 Action::Transmit(mode) => {
                     self.streaming = Some(mode);
@@ -238,6 +248,20 @@ impl Theatre<'_> {
         }
     }
 
+    /// TLS begins, unless the script has `fail` for `(tls)` or octets are there that are no TLS.
+    fn handshake(&mut self) {
+        let answer = match self.script.front() {
+            Some(("(tls)", answer)) => answer.clone(),
+            _ => "".into(),
+        };
+        if answer.starts_with("fail") || !self.wire.is_empty() {
+            return self.session.tls_failed(&answer);
+        }
+        self.report.said.push("(tls)".into());
+        self.server("(tls)");
+        self.session.tls_started(self.now);
+    }
+
     /// The server hears a line and answers by its script.
     fn server(&mut self, line: &str) {
         if line != "." {
@@ -265,7 +289,7 @@ fn shown(reply: &Reply) -> String {
 }
 
 pub fn config() -> ClientConfig {
-    ClientConfig { hostname: "relay.example".into(), timeouts: Timeouts::default() }
+    ClientConfig::new("relay.example")
 }
 
 pub fn recipient(address: &str) -> Recipient {
