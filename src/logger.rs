@@ -3,8 +3,11 @@
 //! Standard error may be a terminal on which somebody pressed Ctrl-S, or a pipe that nobody reads.
 //! A write to it would stop the one thread, so records go out only as far as there is room; the
 //! rest waits in a bounded buffer, and what does not fit there is counted and told.
+//!
+//! Records of one turn of the loop go out together at its end: two system calls for each would be
+//! a tenth of all that a message costs. Errors go out at once, with all before them.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::sync::{Mutex, PoisonError, RwLock};
 
@@ -13,8 +16,12 @@ use crate::{journal, sys};
 
 /// Octets of records that may wait for room.
 const MAX_WAITING: usize = 256 << 10;
-/// Octets of one write: a pipe or terminal that has room has so much.
-const CHUNK: usize = 512;
+/// With so many octets waiting records go out without waiting for the end of the turn.
+const BATCH: usize = 16 << 10;
+/// Octets of one write to a terminal that has room.
+const TERMINAL: usize = 512;
+/// Octets of one write to anything else: a pipe that has room has so much (poll(2), pipe(7)).
+const PIPE: usize = libc::PIPE_BUF;
 
 /// What the log crate calls; the logger in it can be swapped.
 struct Slot(RwLock<Option<env_logger::Logger>>);
@@ -33,10 +40,13 @@ impl log::Log for Slot {
         if let Some(logger) = logger.as_ref() {
             logger.log(record);
         }
+        if record.level() == log::Level::Error {
+            flush();
+        }
     }
 
     fn flush(&self) {
-        with_outlet(Outlet::drain);
+        flush();
     }
 }
 
@@ -50,12 +60,13 @@ pub fn set(settings: &LogSettings) {
         .format(move |out, record| journal::write_record(format, record, out))
         .build();
     log::set_max_level(logger.filter());
+    with_outlet(|outlet| outlet.chunk = if io::stderr().is_terminal() { TERMINAL } else { PIPE });
     *SLOT.0.write().unwrap_or_else(PoisonError::into_inner) = Some(logger);
     // An error only says that it is set already.
     let _ = log::set_logger(&SLOT);
 }
 
-/// Writes what waits, as far as there is room. Worth calling now and then: no record may follow.
+/// Writes what waits, as far as there is room. The loop calls it before it sleeps.
 pub fn flush() {
     with_outlet(Outlet::drain);
 }
@@ -100,17 +111,21 @@ impl Outward for Stderr {
 struct Outlet<D> {
     to: D,
     waiting: Vec<u8>,
+    /// Octets of one write.
+    chunk: usize,
     /// Records that found no place since the last that did.
     lost: u64,
 }
 
 impl<D: Outward> Outlet<D> {
     const fn new(to: D) -> Outlet<D> {
-        Outlet { to, waiting: Vec::new(), lost: 0 }
+        Outlet { to, waiting: Vec::new(), chunk: TERMINAL, lost: 0 }
     }
 
     fn push(&mut self, record: &[u8]) {
-        self.drain();
+        if self.waiting.len() + record.len() > BATCH {
+            self.drain();
+        }
         if self.waiting.len() + record.len() > MAX_WAITING {
             self.lost += 1;
             return;
@@ -121,13 +136,12 @@ impl<D: Outward> Outlet<D> {
             self.waiting.extend_from_slice(words.as_bytes());
         }
         self.waiting.extend_from_slice(record);
-        self.drain();
     }
 
     fn drain(&mut self) {
         let mut done = 0;
         while done < self.waiting.len() {
-            let end = self.waiting.len().min(done + CHUNK);
+            let end = self.waiting.len().min(done + self.chunk);
             match self.to.take(&self.waiting[done..end]) {
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -172,12 +186,24 @@ mod tests {
         let mut outlet = Outlet::new(Pipe { room: 5, ..Pipe::default() });
         outlet.push(b"one\n");
         outlet.push(b"two\n");
+        assert!(outlet.to.read.is_empty());
+        outlet.drain();
         assert_eq!(outlet.to.read, b"one\nt");
         outlet.to.room = 2000;
         let long = vec![b'x'; 1500];
         outlet.push(&long);
+        outlet.drain();
         assert_eq!(outlet.to.read.len(), 8 + 1500);
         assert!(outlet.waiting.is_empty());
+    }
+
+    #[test]
+    fn a_long_turn_does_not_keep_its_records() {
+        let mut outlet = Outlet::new(Pipe { room: usize::MAX, ..Pipe::default() });
+        for _ in 0..100 {
+            outlet.push(&[b'x'; 1024]);
+            assert!(outlet.waiting.len() <= BATCH);
+        }
     }
 
     #[test]
@@ -190,6 +216,7 @@ mod tests {
         assert_eq!((outlet.waiting.len(), outlet.lost), (MAX_WAITING, 3));
         outlet.to.room = usize::MAX;
         outlet.push(b"end\n");
+        outlet.drain();
         let told = b"x(3 log records lost: nobody read standard error)\nend\n";
         assert!(outlet.to.read.ends_with(told));
         assert_eq!(outlet.lost, 0);
@@ -199,6 +226,7 @@ mod tests {
     fn a_closed_outlet_costs_nothing() {
         let mut outlet = Outlet::new(Pipe { broken: true, ..Pipe::default() });
         outlet.push(b"one\n");
+        outlet.drain();
         assert!(outlet.waiting.is_empty());
     }
 }

@@ -42,7 +42,6 @@ impl<D: Disk> Core<D> {
             let record = Record::Late(report.id, told.iter().map(|t| t.recipient).collect());
             self.report(record, &told, now);
         }
-        crate::logger::flush();
     }
 
     /// A server without DSN took mail whose sender asked for news of success.

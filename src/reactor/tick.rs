@@ -17,6 +17,7 @@ use super::slots::Slot;
 use super::{Reactor, accept::ACCEPT_PAUSE};
 use crate::base::{Now, Time};
 use crate::journal::Level;
+use crate::logger;
 use crate::spool::Disk;
 
 /// How long open transactions may take to finish after the first TERM.
@@ -49,6 +50,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// One turn of the loop. Sleeps only when nothing is runnable.
     pub fn tick(&mut self) -> io::Result<()> {
         let timeout = self.sleep();
+        // What the last turn logged, in one write.
+        logger::flush();
         self.net.poll(&mut self.wake, timeout)?;
         self.now = self.net.now();
         let began = self.now.time;
