@@ -453,19 +453,20 @@ impl<S> Outbound<S> {
                 }
                 budget = budget.saturating_sub(n);
             }
-            let before = self.link.output.len();
-            let flushed = self.link.flush(net).map_err(Broken::Socket)?;
-            if self.link.output.len() < before {
-                self.session.progress(now.time);
-            }
-            if sending.offset == sending.size {
-                // What is still in our queue counts as sent: its progress is watched above.
+            if sending.offset == sending.size && !self.link.output.is_high() {
+                // What is in our queue counts as sent. It goes out with what follows: a small
+                // message and its dot are one write.
                 let (side, octets) = (Side::Client, sending.size);
                 let message = Some(carrying.delivery.id);
                 core.note(now, Some(self.id), message, What::Content { side, octets });
                 sending.stage = Content::Written;
                 self.session.transmitted(now.time);
                 return Ok(None);
+            }
+            let before = self.link.output.len();
+            let flushed = self.link.flush(net).map_err(Broken::Socket)?;
+            if self.link.output.len() < before {
+                self.session.progress(now.time);
             }
             if !flushed {
                 return Ok(Some(self.hear_early(net, core, now, scratch)));
