@@ -34,6 +34,7 @@ pub use self::mio_net::MioNet;
 pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
 pub use self::run::{run, run_sink};
 use self::slots::Slots;
+use self::tick::Gathering;
 pub use self::tick::Life;
 use self::timers::Timers;
 use crate::base::{Now, Time};
@@ -60,6 +61,7 @@ pub struct Reactor<N: Net, D: Disk> {
     scratch: Vec<u8>,
     now: Now,
     life: Life,
+    gathering: Gathering,
     /// When to accept again after descriptors ran out.
     accept_again: Option<Time>,
     /// Inbound connections, in all and of each client.
@@ -86,6 +88,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             scratch: vec![0; SCRATCH],
             now,
             life: Life::Running,
+            gathering: Gathering::default(),
             accept_again: None,
             inbound: 0,
             clients: HashMap::new(),

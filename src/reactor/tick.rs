@@ -23,6 +23,33 @@ use crate::spool::Disk;
 /// How long open transactions may take to finish after the first TERM.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// A commit waits for more messages no longer than this, however slow the disk is.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// When the commit of a tick takes place.
+#[derive(Default, Debug)]
+pub struct Gathering {
+    /// How long the last commit took.
+    flush: Duration,
+    /// While messages wait: no later than then.
+    until: Option<Time>,
+}
+
+impl Gathering {
+    /// Whether the commit may wait for another tick. While sockets bring news more messages may
+    /// be about to finish, and a flush costs the same for one as for fifty; so it waits, but
+    /// never longer than it takes itself. When nothing is new there is nothing to wait for: a
+    /// client alone never does.
+    fn goes_on(&mut self, news: bool, now: Time) -> bool {
+        let until = *self.until.get_or_insert(now.after(self.flush));
+        news && now < until
+    }
+
+    fn over(&mut self, took: Duration) {
+        *self = Gathering { flush: took.min(GATHER), until: None };
+    }
+}
+
 /// Whether the server goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Life {
@@ -58,10 +85,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.signals();
         self.core.recover(self.now);
         self.core.try_disk(self.now);
-        self.mark();
+        let news = self.mark();
         self.due();
         self.turns();
-        let synced = self.commit();
+        let synced = self.commit(news);
         self.turns_of_committed();
         self.dispatch();
         self.bury();
@@ -127,14 +154,17 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
-    /// Events set bits and make connections runnable; they decide nothing.
-    fn mark(&mut self) {
+    /// Events set bits and make connections runnable; they decide nothing. False when there were
+    /// none.
+    fn mark(&mut self) -> bool {
         let ready = std::mem::take(&mut self.wake.ready);
         for event in &ready {
             self.mark_one(event);
         }
+        let news = !ready.is_empty();
         self.wake.ready = ready;
         self.wake.ready.clear();
+        news
     }
 
     fn mark_one(&mut self, event: &Ready) {
@@ -226,9 +256,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
-    /// The durable group commit of the tick; says how long the disk took.
-    fn commit(&mut self) -> Duration {
-        if !self.core.has_commit() {
+    /// The durable group commit, of this tick's messages and of those that were left for it; says
+    /// how long the disk took.
+    fn commit(&mut self, news: bool) -> Duration {
+        if !self.core.has_commit() || self.gathering.goes_on(news, self.now.time) {
             return Duration::ZERO;
         }
         let before = self.net.now().time;
@@ -240,7 +271,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 self.committed.push(token);
             }
         }
-        self.now.time.since(before)
+        let took = self.now.time.since(before);
+        self.gathering.over(took);
+        took
     }
 
     fn turns_of_committed(&mut self) {
@@ -277,5 +310,28 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// The time of this tick.
     pub fn now(&self) -> Now {
         self.now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_while_there_is_news_and_no_longer_than_a_flush_takes() {
+        let at = |millis: u64| Time::from_micros(millis * 1000);
+        let mut gathering = Gathering::default();
+        // Nothing is known of the disk yet.
+        assert!(!gathering.goes_on(true, at(1)));
+        gathering.over(Duration::from_millis(2));
+        // A client alone never waits.
+        assert!(!gathering.goes_on(false, at(10)));
+        gathering.over(Duration::from_millis(2));
+        assert!(gathering.goes_on(true, at(20)));
+        assert!(gathering.goes_on(true, at(21)));
+        assert!(!gathering.goes_on(true, at(22)));
+        gathering.over(Duration::from_secs(9));
+        assert!(gathering.goes_on(true, at(30)));
+        assert!(!gathering.goes_on(true, at(30).after(GATHER)));
     }
 }
