@@ -3,6 +3,7 @@
 //!
 //! Read `ARCHITECTURE.md` first; then the modules from the bottom up, in the order below.
 
+pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod config;

@@ -83,6 +83,15 @@ pub fn hostname() -> Option<String> {
     std::str::from_utf8(&name[..end]).ok().map(str::to_owned)
 }
 
+/// Overwrites octets with zeros, also where the compiler sees that nobody reads them again.
+pub fn wipe(octets: &mut [u8]) {
+    for octet in octets {
+        // SAFETY: the reference is valid for a write of one octet.
+        unsafe { std::ptr::write_volatile(octet, 0) };
+    }
+    std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::SeqCst);
+}
+
 /// Whether a write to the descriptor has room now, or fails at once; files always have.
 pub fn has_room(fd: BorrowedFd<'_>) -> bool {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
@@ -124,6 +133,13 @@ mod tests {
         drop(reader);
         // Now a write fails at once.
         assert!(super::has_room(writer.as_fd()));
+    }
+
+    #[test]
+    fn what_is_wiped_is_gone() {
+        let mut octets = *b"hunter2";
+        super::wipe(&mut octets);
+        assert_eq!(octets, [0; 7]);
     }
 
     #[test]

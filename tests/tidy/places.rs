@@ -8,8 +8,10 @@ use crate::code::{code_of, is_word, line_of, words};
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("sys", &[]),
+    // Below the protocol that carries it, and below the configuration, whose secrets are its own.
+    ("auth", &["base", "sys"]),
     ("journal", &["base"]),
-    ("smtp", &["base", "journal"]),
+    ("smtp", &["base", "auth", "journal"]),
     ("dns", &["base"]),
     ("rules", &["base", "smtp"]),
     // Looks at octets that the spool keeps and the console shows; knows neither.
@@ -17,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sink", &["base"]),
     ("spool", &["base", "sys"]),
     ("queue", &["base", "journal"]),
-    ("config", &["base", "sys"]),
+    ("config", &["base", "auth", "sys"]),
     ("logger", &["base", "sys", "journal", "config"]),
     ("demo", &["base"]),
     ("control", &["base", "journal", "rules"]),
@@ -25,14 +27,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "reactor",
         &[
-            "base", "sys", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
+            "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
             "control", "console", "sink", "logger", "demo", "message",
         ],
     ),
     (
         "cli",
         &[
-            "base", "sys", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
+            "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
             "control", "console", "reactor", "logger", "demo", "message",
         ],
     ),
@@ -51,6 +53,7 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
     ("pancurses::", &["src/console/screen.rs"], "one file paints"),
     ("ini::", &["src/config"], "one reader of settings"),
     ("getopts::", &["src/cli"], "one reader of options"),
+    ("ring::", &["src/auth/"], "one place for keys and randomness"),
     ("rustls::", &["src/reactor/transport.rs", "src/reactor/tls.rs"], "one transport"),
     ("fs::", DISK, "the disk has few doors"),
     ("File::open", DISK, "the disk has few doors"),
@@ -67,7 +70,7 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
 
 /// Parts that are data and functions only.
 const PURE: &[&str] =
-    &["base", "journal", "smtp", "dns", "rules", "queue", "message", "control", "demo"];
+    &["base", "auth", "journal", "smtp", "dns", "rules", "queue", "message", "control", "demo"];
 
 /// The top-level modules that a file's code names, with positions.
 fn imports(file: &File, code: &str) -> Vec<(usize, String)> {
