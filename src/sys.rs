@@ -83,6 +83,34 @@ pub fn hostname() -> Option<String> {
     std::str::from_utf8(&name[..end]).ok().map(str::to_owned)
 }
 
+/// A terminal on standard input that does not show what is typed, until this is dropped.
+pub struct HiddenInput(libc::termios);
+
+/// Hides what is typed on standard input. Signals of the keyboard are off as well: who was cut off
+/// in the middle would find a terminal that stays silent.
+pub fn hide_input() -> io::Result<HiddenInput> {
+    // SAFETY: all zero is a valid value of this struct of integers.
+    let mut before: libc::termios = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a struct of the right kind, for the time of the call.
+    if unsafe { libc::tcgetattr(libc::STDIN_FILENO, &mut before) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut hidden = before;
+    hidden.c_lflag &= !(libc::ECHO | libc::ISIG);
+    // SAFETY: as above; the struct is only read.
+    match unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &hidden) } {
+        0 => Ok(HiddenInput(before)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+impl Drop for HiddenInput {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is to a struct of the right kind, which is only read.
+        unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &self.0) };
+    }
+}
+
 /// Overwrites octets with zeros, also where the compiler sees that nobody reads them again.
 pub fn wipe(octets: &mut [u8]) {
     for octet in octets {

@@ -26,7 +26,7 @@ const MAX_SALT: usize = 64;
 const SCHEME: &str = "SCRAM-SHA-256";
 
 /// The users and their keys.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Users {
     all: HashMap<String, Keys>,
     /// How many rounds there are, once for each user: what does not exist is made as they are.

@@ -18,6 +18,8 @@ Usage:
         submit the message on standard input, with the options of sendmail
     mailflux sink ADDRESS:PORT [--store DIR]
         a next server for trials: it accepts everything
+    mailflux passwd USER
+        print a line for the users file
 
 Options:
 ";

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod help;
 mod options;
+mod passwd;
 mod run;
 mod send;
 mod sink;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use crate::base::{Failure, Printable, cause, exit, nearest};
 
 /// The commands beside running the server.
-const COMMANDS: &[&str] = &["send", "sink"];
+const COMMANDS: &[&str] = &["passwd", "send", "sink"];
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
@@ -54,6 +55,7 @@ fn dispatch(program: &OsString, args: Vec<String>) -> Result<(), Failure> {
     let command = args.first().filter(|arg| !arg.starts_with('-'));
     match command.map(String::as_str) {
         None => run::main(&args),
+        Some("passwd") => passwd::main(&args[1..]),
         Some("send") => send::main(&args[1..]),
         Some("sink") => sink::main(&args[1..]),
         // How the demonstration runs its client; not for people.

@@ -9,6 +9,7 @@ use super::error::{ConfigError, Place};
 use super::file;
 use super::settings::{Settings, Source};
 use super::typed::Config;
+use super::users;
 use crate::base::{Domain, Failure, Printable, cause, exit};
 use crate::sys;
 
@@ -70,11 +71,14 @@ pub fn load(sources: &Sources) -> Result<Config, Failure> {
         }
     }
     let single = errors.len();
-    let config = Config::make(settings, &system_name(), &wrong, &mut errors);
+    let mut config = Config::make(settings, &system_name(), &wrong, &mut errors);
     if sources.purpose == Purpose::Find {
         errors.truncate(single);
     }
     if errors.is_empty() {
+        if sources.purpose == Purpose::Serve {
+            users::read(&mut config.auth)?;
+        }
         return Ok(config);
     }
     // By line of the file; the command line keeps its order, and what is missing comes last.
@@ -103,7 +107,7 @@ fn missing(path: &Path) -> Failure {
     Failure::new(exit::CONFIG, format!("cannot read {path}: no such file; give its name with -c"))
 }
 
-fn shown(path: &Path) -> Printable {
+pub(super) fn shown(path: &Path) -> Printable {
     Printable::new(path.display().to_string())
 }
 

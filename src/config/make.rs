@@ -10,9 +10,10 @@ use super::kind::Value;
 use super::nearest;
 use super::settings::{Settings, Source};
 use super::typed::{
-    Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings,
-    SinkSettings, TlsPolicy,
+    AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
+    ServerSettings, SinkSettings, TlsPolicy,
 };
+use crate::auth::Users;
 use crate::base::LogFormat;
 
 impl Config {
@@ -30,6 +31,7 @@ impl Config {
         let sink = maker.sink();
         let next_servers = maker.next_servers(sink.as_ref());
         let routes = maker.routes(&next_servers);
+        let auth = maker.auth();
         let queue = maker.queue();
         let log = maker.log();
         if next_servers.is_empty() {
@@ -37,7 +39,7 @@ impl Config {
         } else if routes.is_empty() && next_servers.iter().all(|s| s.name != "default") {
             maker.complain(&Source::Default, NO_DEFAULT);
         }
-        Config { server, next_servers, routes, queue, sink, log, settings }
+        Config { server, next_servers, routes, queue, auth, sink, log, settings }
     }
 }
 
@@ -245,6 +247,11 @@ impl Maker<'_> {
             self.complain(&source, "queue.retry_min is longer than queue.retry_max");
         }
         queue
+    }
+
+    /// The file itself is read when all else is well.
+    fn auth(&self) -> AuthSettings {
+        AuthSettings { file: self.path("auth", "users"), users: Users::default(), warning: None }
     }
 
     fn sink(&self) -> Option<SinkSettings> {

@@ -15,6 +15,7 @@ mod save;
 mod settings;
 pub mod table;
 mod typed;
+mod users;
 
 pub use crate::base::nearest;
 pub use docs::settings_page;
@@ -24,6 +25,6 @@ pub use load::{Override, Purpose, Sources, load};
 pub use save::{Change, save_lines};
 pub use settings::{Row, Settings, Source};
 pub use typed::{
-    Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings,
-    SinkSettings, TlsPolicy,
+    AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
+    ServerSettings, SinkSettings, TlsPolicy,
 };

@@ -175,6 +175,12 @@ const QUEUE: &[Setting] = &[
 ];
 
 #[rustfmt::skip]
+const AUTH: &[Setting] = &[
+    row("users", Kind::Path, Unset,
+        "file of users who may log in, a line each from `mailflux passwd`; empty: none").or_none(),
+];
+
+#[rustfmt::skip]
 const SINK: &[Setting] = &[
     row("listen", Kind::Listen, Unset,
         "addresses of the built-in next server; empty: off").or_none(),
@@ -216,6 +222,12 @@ pub const SECTIONS: &[Section] = &[
         naming: Naming::Plain,
         keys: Keys::Fixed(QUEUE),
         help: "When mail that waits is tried again, and when no more.",
+    },
+    Section {
+        name: "auth",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(AUTH),
+        help: "Who may log in (SMTP AUTH), and then send to any domain.",
     },
     Section {
         name: "sink",

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::settings::{Row, Settings};
+use crate::auth::Users;
 use crate::base::{Address, DomainPattern, IpNet, LogFormat};
 
 /// Everything that can be set.
@@ -19,6 +20,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[queue]`.
     pub queue: QueueSettings,
+    /// `[auth]`.
+    pub auth: AuthSettings,
     /// `[sink]`; none when it is off.
     pub sink: Option<SinkSettings>,
     /// `[log]`.
@@ -118,6 +121,17 @@ pub struct QueueSettings {
     pub expire: Duration,
     /// Tell the sender of a delay after; none: never.
     pub delay_notice: Option<Duration>,
+}
+
+/// Who may log in.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AuthSettings {
+    /// The file of users.
+    pub file: Option<PathBuf>,
+    /// What stands in it.
+    pub users: Users,
+    /// Something about the file that is not as it should be.
+    pub warning: Option<String>,
 }
 
 /// The built-in next server for trials.

@@ -203,7 +203,7 @@ fn a_wrong_command_line_is_64() {
         (&["-x"], "unknown option -x; --help prints all options"),
         (&["-c"], "option -c needs a value"),
         (&["sned"], "unknown command 'sned'; did you mean 'send'?"),
-        (&["dance"], "unknown command 'dance'; commands are: send, sink; without one the server"),
+        (&["dance"], "unknown command 'dance'; commands are: "),
         (&["--headless", "sink"], "the command comes first: mailflux sink [OPTIONS]"),
         (&["--headless", "--console"], "leave out --console or --headless"),
         (&["--demo", "-d", "x"], "--demo has a scratch spool of its own; leave out -d"),

@@ -57,6 +57,7 @@ fn every_setting_arrives() {
         max_connections_per_client = 3\nmax_errors = 4\nmax_hops = 5\ntimeout = 6s\n\
         [next_server]\nhost = ::1\nport = 7\ntls = none\nconnections = 8\n\
         [queue]\ninterval = 9s\nretry_min = 10s\nretry_max = 11s\nexpire = 12s\ndelay_notice = 0\n\
+        [auth]\nusers = u\n\
         [sink]\nlisten = 127.0.0.1:0\nstore = mail\n[log]\nlevel = warn\nformat = json";
     let config = make(text).unwrap();
     let server = ServerSettings {
@@ -93,6 +94,7 @@ fn every_setting_arrives() {
         delay_notice: None,
     };
     assert_eq!(config.queue, queue);
+    assert_eq!(config.auth.file, Some("dir/u".into()));
     let sink = SinkSettings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         store: Some("dir/mail".into()),
