@@ -121,6 +121,8 @@ impl<D: Disk> Spool<D> {
         }
         incoming.line.body = body;
         incoming.line.crc = crc32c::crc32c_append(incoming.line.crc, octets);
+        // One more for the LF that ends the record.
+        incoming.record.reserve(octets.len() + 1);
         incoming.record.extend_from_slice(octets);
         self.count(incoming);
         let pressure = self.buffered > PRESSURE;
