@@ -7,6 +7,7 @@ pub mod auth;
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod control;
 pub mod demo;
 pub mod dns;

@@ -84,12 +84,17 @@ impl Printable {
     /// its backslashes stay as they are, but nothing unsafe passes.
     pub fn from_shown(text: impl Into<String>) -> Printable {
         let text = text.into();
-        if text.chars().all(|c| !c.is_control() && !is_hidden(c)) {
+        if text.chars().all(Printable::is_safe) {
             return Printable(text);
         }
         let mut safe = String::with_capacity(text.len());
         text.chars().for_each(|c| push_visible(&mut safe, c));
         Printable(safe)
+    }
+
+    /// Whether a character may be shown as it is.
+    pub fn is_safe(c: char) -> bool {
+        !c.is_control() && !is_hidden(c)
     }
 
     /// The safe text.

@@ -18,6 +18,6 @@ pub use command::{
     Which,
 };
 pub use parse::CommandError;
-pub use verbs::{VERBS, Verb, find};
+pub use verbs::{TRACES, VERBS, Verb, find};
 pub use wire::{Hello, MAX_REQUEST, Request, SessionLine, Snapshot, Told};
 pub use words::line_of_args;

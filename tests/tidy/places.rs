@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("logger", &["base", "sys", "journal", "config"]),
     ("demo", &["base"]),
     ("control", &["base", "journal", "rules"]),
-    ("console", &["base", "journal", "control", "message"]),
+    ("console", &["base", "sys", "journal", "rules", "message", "control"]),
     (
         "reactor",
         &[
@@ -69,8 +69,10 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Parts that are data and functions only.
-const PURE: &[&str] =
-    &["base", "auth", "journal", "smtp", "dns", "rules", "queue", "message", "control", "demo"];
+const PURE: &[&str] = &[
+    "base", "auth", "journal", "smtp", "dns", "rules", "queue", "message", "control", "demo",
+    "console",
+];
 
 /// The top-level modules that a file's code names, with positions.
 fn imports(file: &File, code: &str) -> Vec<(usize, String)> {
