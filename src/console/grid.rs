@@ -15,7 +15,7 @@ const MAX_MARKS: usize = 2;
 
 /// One place of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cell {
+pub struct Glyph {
     /// What stands there; NUL is the right half of a wide character.
     pub c: char,
     /// Combining marks on it; NUL is none.
@@ -24,9 +24,9 @@ pub struct Cell {
     pub style: Style,
 }
 
-impl Cell {
-    const fn new(c: char, style: Style) -> Cell {
-        Cell { c, marks: ['\0'; MAX_MARKS], style }
+impl Glyph {
+    const fn new(c: char, style: Style) -> Glyph {
+        Glyph { c, marks: ['\0'; MAX_MARKS], style }
     }
 
     /// Whether it is the right half of the wide character before it.
@@ -57,13 +57,13 @@ pub struct Grid {
     rows: usize,
     /// The terminal can show no more than ASCII.
     ascii: bool,
-    cells: Vec<Cell>,
+    cells: Vec<Glyph>,
 }
 
 impl Grid {
     /// An empty screen.
     pub fn new(columns: usize, rows: usize, ascii: bool) -> Grid {
-        let cells = vec![Cell::new(' ', Style::Plain); columns * rows];
+        let cells = vec![Glyph::new(' ', Style::Plain); columns * rows];
         Grid { columns, rows, ascii, cells }
     }
 
@@ -78,7 +78,7 @@ impl Grid {
     }
 
     /// The cells of a row.
-    pub fn row(&self, row: usize) -> &[Cell] {
+    pub fn row(&self, row: usize) -> &[Glyph] {
         &self.cells[row * self.columns..(row + 1) * self.columns]
     }
 
@@ -94,7 +94,7 @@ impl Grid {
     pub fn fill(&mut self, row: usize, style: Style) {
         if row < self.rows {
             let start = row * self.columns;
-            self.cells[start..start + self.columns].fill(Cell::new(' ', style));
+            self.cells[start..start + self.columns].fill(Glyph::new(' ', style));
         }
     }
 
@@ -124,9 +124,9 @@ impl Grid {
             if at + wide > end {
                 break;
             }
-            self.set(row, at, Cell::new(c, style));
+            self.set(row, at, Glyph::new(c, style));
             if wide == 2 {
-                self.set(row, at + 1, Cell::new('\0', style));
+                self.set(row, at + 1, Glyph::new('\0', style));
             }
             at += wide;
         }
@@ -134,7 +134,7 @@ impl Grid {
     }
 
     /// Sets a cell. A wide character that loses one half loses the other.
-    fn set(&mut self, row: usize, column: usize, cell: Cell) {
+    fn set(&mut self, row: usize, column: usize, cell: Glyph) {
         let at = row * self.columns + column;
         if self.cells[at].is_half() && cell.c != '\0' && column > 0 {
             self.cells[at - 1].c = ' ';

@@ -42,7 +42,7 @@ use history::History;
 use keys::{Decoder, Key};
 use messages::Messages;
 
-pub use grid::{Cell, Grid};
+pub use grid::{Glyph, Grid};
 pub use style::{Color, Paint, Style};
 pub use view::{Frame, Look};
 
