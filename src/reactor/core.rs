@@ -189,7 +189,7 @@ impl<D: Disk> Core<D> {
     /// Where a next server may be reached, in the order in which to try.
     pub fn addresses(&self, server: ServerId) -> Vec<SocketAddr> {
         let settings = self.server(server);
-        let found = dns::lookup(&settings.host, &self.hosts);
+        let found = dns::literal_or_known(&settings.host, &self.hosts);
         found.into_iter().map(|ip| SocketAddr::new(ip, settings.port)).collect()
     }
 
