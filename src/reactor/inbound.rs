@@ -19,6 +19,9 @@ use crate::spool::Disk;
 
 /// Octets that one turn may read; then the others have theirs.
 const BUDGET: usize = 1 << 20;
+/// Octets of commands read at once. What waits behind a client that does not read its replies is
+/// kept, so it is kept small; content answers nothing before its end, and is read as it comes.
+const COMMANDS: usize = 16 * 1024;
 
 /// What a connection wants after its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,7 +118,7 @@ impl<S, F> Inbound<S, F> {
                 Stop::Read if budget == 0 => {
                     return if self.rest(net) == After::Gone { After::Gone } else { After::Again };
                 }
-                Stop::Read => match self.link.read(net, scratch) {
+                Stop::Read => match self.link.read(net, self.portion(scratch)) {
                     Ok(Input::Octets(n)) => {
                         budget = budget.saturating_sub(n);
                         stop = self.feed(core, now, &scratch[..n]);
@@ -134,6 +137,11 @@ impl<S, F> Inbound<S, F> {
         if self.link.phase == Phase::Open && self.session.deadline() <= now.time {
             let cx = Context { config: core.session_config(self.role), now };
             self.session.timeout(&cx);
+            if self.link.output.is_high() {
+                // A client that does not read would never come to the reply that says so.
+                self.why = "timeout: the client does not read".into();
+                self.link.close(now.time);
+            }
         }
     }
 
@@ -171,6 +179,12 @@ impl<S, F> Inbound<S, F> {
     /// Lets go of what the connection holds outside itself.
     pub fn release<D: Disk<File = F>>(&mut self, core: &mut Core<D>) {
         self.abort(core);
+    }
+
+    /// Where to read to.
+    fn portion<'a>(&self, scratch: &'a mut [u8]) -> &'a mut [u8] {
+        let most = if self.storing.is_some() { scratch.len() } else { COMMANDS.min(scratch.len()) };
+        &mut scratch[..most]
     }
 
     fn wind_down<N: Net<Stream = S>>(

@@ -67,6 +67,8 @@ pub struct Link<S> {
     readable: bool,
     writable: bool,
     read_closed: bool,
+    /// While it closed, the peer's end came.
+    ended: bool,
 }
 
 impl<S> Link<S> {
@@ -82,6 +84,7 @@ impl<S> Link<S> {
             readable: false,
             writable,
             read_closed: false,
+            ended: false,
         }
     }
 
@@ -160,22 +163,26 @@ impl<S> Link<S> {
         if let Phase::Closing { until } = self.phase {
             match self.flush(net) {
                 Err(_) => return true,
-                Ok(false) => return now >= until,
+                Ok(false) if now >= until => return true,
+                Ok(false) => {}
                 Ok(true) if self.transport.shutdown_write(net).is_err() => return true,
                 Ok(true) => self.phase = Phase::Lingering { until: now.after(LINGER) },
             }
         }
-        // A peer that goes on sending is drained in bounded portions, and not for ever.
+        // What a peer goes on sending is drained, or it might never come to read; in bounded
+        // portions, and not for ever.
         for _ in 0..16 {
             if !self.readable {
                 break;
             }
             match self.read(net, scratch) {
                 Ok(Input::Octets(_) | Input::Dry) => {}
-                Ok(Input::End) | Err(_) => return true,
+                // It has ended its side, and may still read ours.
+                Ok(Input::End) => (self.ended, self.readable) = (true, false),
+                Err(_) => return true,
             }
         }
-        matches!(self.phase, Phase::Lingering { until } if now >= until)
+        matches!(self.phase, Phase::Lingering { until } if self.ended || now >= until)
     }
 
     /// When the link itself wants to be asked, while it closes.

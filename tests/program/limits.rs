@@ -230,6 +230,20 @@ fn client_that_never_reads() {
     assert!(memory(&server) < 64 << 20, "{} octets", memory(&server));
 }
 
+/// One that ends its side before it reads anything gets every reply all the same, of which far more
+/// are due than sockets and server keep.
+#[test]
+fn client_that_reads_last() {
+    const COMMANDS: usize = 20_000;
+    let server = alone().start();
+    let mut client = server.connect();
+    client.send("HELP\r\n".repeat(COMMANDS) + "QUIT\r\n").unwrap();
+    client.half_close();
+    let replies = String::from_utf8(client.read_to_end()).unwrap();
+    assert_eq!(replies.matches("\r\n214 ").count(), COMMANDS);
+    assert!(replies.ends_with("\r\n221 2.0.0 Bye\r\n"));
+}
+
 /// Octets of memory of its own that a server has in use.
 #[cfg(target_os = "linux")]
 fn memory(server: &Server) -> usize {

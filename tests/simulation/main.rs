@@ -161,3 +161,25 @@ fn what_is_acknowledged_is_delivered_or_failed() {
     println!("{all:?}");
     assert!(all.acknowledged > 4 * seeds && all.delivered > 4 * seeds && all.bounced > seeds / 4);
 }
+
+/// Clients that pipeline without end and never read a reply: when their time is up they are gone,
+/// and what they cost until then is bounded.
+#[test]
+fn a_client_that_never_reads_is_gone_after_the_timeout() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = start(root.path(), SimNet::new(1, beginning()));
+    let open = |world: &mut World| world.net_mut().open(HERE.parse().unwrap()).unwrap();
+    let conns: Vec<_> = (0..5).map(|_| open(&mut world)).collect();
+    for tick in 0..20_000 {
+        let net = world.net_mut();
+        for conn in &conns {
+            net.send(*conn, b"HELP\r\n");
+        }
+        net.stride = Duration::from_millis(200);
+        world.tick().unwrap();
+        if tick > 0 && world.connections() == 0 {
+            return;
+        }
+    }
+    panic!("{} clients are still there at {:?}", world.connections(), world.net_mut().time());
+}
