@@ -12,6 +12,42 @@ pub fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The user as whom the peer of a Unix socket acts.
+#[cfg(target_os = "linux")]
+pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the pointers are to a struct of the right kind and to its length, for the time of
+    // the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut peer).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The user as whom the peer of a Unix socket acts.
+#[cfg(not(target_os = "linux"))]
+pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    let (mut user, mut group) = (libc::uid_t::MAX, libc::gid_t::MAX);
+    // SAFETY: the pointers are to integers of the right kind, for the time of the call.
+    match unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut user, &raw mut group) } {
+        0 => Ok(user),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sets the permissions that new files do not get; gives those from before.
+pub fn set_umask(mask: u32) -> u32 {
+    // SAFETY: takes a number, cannot fail.
+    u32::from(unsafe { libc::umask(mask as libc::mode_t) })
+}
+
 /// Locks a file for this process, until it is closed or the process ends: false when another has
 /// it.
 pub fn try_lock(file: &File) -> io::Result<bool> {

@@ -79,7 +79,7 @@ pub fn load(sources: &Sources) -> Result<Config, Failure> {
         if sources.purpose == Purpose::Serve {
             users::read(&mut config.auth)?;
         }
-        return Ok(config);
+        return Ok(Config { sources: sources.clone(), ..config });
     }
     // By line of the file; the command line keeps its order, and what is missing comes last.
     errors.sort_by_key(|e| match e.place {
@@ -140,7 +140,7 @@ fn read_file(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// The system's name as a domain: what breaks the grammar becomes `-`.
-fn system_name() -> String {
+pub(super) fn system_name() -> String {
     domain_of(&sys::hostname().unwrap_or_default())
 }
 

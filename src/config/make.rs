@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Place};
 use super::kind::Value;
+use super::load::Sources;
 use super::nearest;
 use super::settings::{Settings, Source};
 use super::typed::{
@@ -39,7 +40,8 @@ impl Config {
         } else if routes.is_empty() && next_servers.iter().all(|s| s.name != "default") {
             maker.complain(&Source::Default, NO_DEFAULT);
         }
-        Config { server, next_servers, routes, queue, auth, sink, log, settings }
+        let sources = Sources::default();
+        Config { server, next_servers, routes, queue, auth, sink, log, settings, sources }
     }
 }
 

@@ -5,6 +5,7 @@
 //! when it enters [`Settings`], with its source remembered, and [`Config`] is made of that at the
 //! end, typed and complete. Wrong settings are collected and told all at once.
 
+mod change;
 mod docs;
 mod error;
 mod file;
@@ -18,12 +19,13 @@ mod typed;
 mod users;
 
 pub use crate::base::nearest;
+pub use change::Saved;
 pub use docs::settings_page;
 pub use error::{ConfigError, Place};
 pub use kind::{Kind, Value};
 pub use load::{Override, Purpose, Sources, load};
 pub use save::{Change, save_lines};
-pub use settings::{Row, Settings, Source};
+pub use settings::{Row, Settings, Source, unknown_setting};
 pub use typed::{
     AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
     ServerSettings, SinkSettings, TlsPolicy,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::kind::Value;
 use super::nearest;
+use super::save::Change;
 use super::table::{Keys, Naming, OpenKey, Preset, SECTIONS, Section, Setting, find_section};
 use super::typed::RouteKey;
 
@@ -14,7 +15,7 @@ use super::typed::RouteKey;
 pub enum Source {
     /// Built in, or worked out by the program.
     Default,
-    /// The file, in this line from 1.
+    /// The file, in this line from 1; 0 when it was saved there and not read again yet.
     File {
         /// The line.
         line: u32,
@@ -107,6 +108,29 @@ impl Settings {
             i => self.entries[i] = entry,
         }
         Ok(())
+    }
+
+    /// What was changed while running, as changes of the file.
+    pub(super) fn changes(&self) -> Vec<Change> {
+        let changed = self.entries.iter().filter(|e| e.source == Source::Runtime);
+        let change = |e: &Entry| Change {
+            section: e.section.clone(),
+            key: e.key.clone(),
+            value: Some(e.text.clone()),
+        };
+        changed.map(change).collect()
+    }
+
+    /// The same settings after a save: what was changed while running stands in the file now. The
+    /// lines are counted anew at the next reload; until then a saved one is in none.
+    pub(super) fn saved(&self) -> Settings {
+        let mut saved = self.clone();
+        for entry in &mut saved.entries {
+            if entry.source == Source::Runtime {
+                entry.source = Source::File { line: 0 };
+            }
+        }
+        saved
     }
 
     /// Relative paths of the file and of the defaults start here.
@@ -210,11 +234,23 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Default => f.write_str("default"),
+            Source::File { line: 0 } => f.write_str("saved in the file"),
             Source::File { line } => write!(f, "line {line}"),
             Source::Given(what) => f.write_str(what),
             Source::Runtime => f.write_str("changed while running"),
         }
     }
+}
+
+/// The setting with this whole name.
+pub(super) fn find_setting(name: &str) -> Result<&'static Setting, String> {
+    let Name { section, key } = split_name(name)?;
+    find(&section, &key)
+}
+
+/// Says that no setting has this name, and which was perhaps meant.
+pub fn unknown_setting(name: &str) -> String {
+    find_setting(name).err().unwrap_or_else(|| format!("'{name}' has no value"))
 }
 
 /// The setting of a key in a section; the error has the nearest one that exists.

@@ -119,7 +119,7 @@ const SERVER: &[Setting] = &[
     row("hostname", Kind::Domain, Derived("the system's name"),
         "name in banner, EHLO and Received"),
     row("listen", Kind::Listen, Is("127.0.0.1:2525"),
-        "addresses to accept mail on"),
+        "addresses to accept mail on").live(),
     row("spool", Kind::Path, Is("spool"),
         "folder of the message spool"),
     row("control", Kind::Path, Derived("control.sock in the spool"),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::load::Sources;
 use super::settings::{Row, Settings};
 use crate::auth::Users;
 use crate::base::{Address, DomainPattern, IpNet, LogFormat};
@@ -28,6 +29,8 @@ pub struct Config {
     pub log: LogSettings,
     /// What all that was made of, with sources.
     pub settings: Settings,
+    /// Where it was read, to read it again.
+    pub sources: Sources,
 }
 
 /// This server.

@@ -163,6 +163,30 @@ pub enum MessageAction {
     Delete,
 }
 
+impl MessageAction {
+    /// The verb.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MessageAction::Hold => "hold",
+            MessageAction::Release => "release",
+            MessageAction::Retry => "retry",
+            MessageAction::Bounce => "bounce",
+            MessageAction::Delete => "delete",
+        }
+    }
+
+    /// What was done, for people.
+    pub const fn past(self) -> &'static str {
+        match self {
+            MessageAction::Hold => "held",
+            MessageAction::Release => "released",
+            MessageAction::Retry => "due now",
+            MessageAction::Bounce => "bounced by hand",
+            MessageAction::Delete => "deleted",
+        }
+    }
+}
+
 /// Which messages an action is for.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Which {

@@ -5,6 +5,7 @@
 //! reactor's business; here is only what can be said.
 
 mod command;
+mod item;
 mod parse;
 mod verbs;
 mod wire;
@@ -17,6 +18,7 @@ pub use command::{
     Analysis, Command, ConfigCommand, Follow, MessageAction, NextCommand, SessionView, ShowPart,
     Which,
 };
+pub use item::item_holds;
 pub use parse::CommandError;
 pub use verbs::{TRACES, VERBS, Verb, find};
 pub use wire::{Hello, MAX_REQUEST, Request, SessionLine, Snapshot, Told};

@@ -7,6 +7,7 @@
 //!   asker                                   server
 //!     │ ── Run { id, line, json } ────────▶   │
 //!     │ ◀── Lines { id, … } (none or more) ── │   or Json { id, part }, whose parts are one value
+//!     │ ◀── Fault { id, … }, if it failed ─── │
 //!     │ ◀── End { id, ok } ────────────────── │
 //!     │                                       │
 //!     │ ── Watch { backlog } ─────────────▶   │   a console, once
@@ -67,11 +68,21 @@ pub enum Told {
         /// As it is to be printed.
         part: String,
     },
+    /// It cannot be done. [`Told::End`] comes next.
+    Fault {
+        /// Which request.
+        id: u64,
+        /// The place in the command line, in characters from 1, when it is there that it is wrong.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        column: Option<usize>,
+        /// What is wrong, and what to write instead.
+        message: Printable,
+    },
     /// The answer is complete.
     End {
         /// To which request.
         id: u64,
-        /// Whether it was done; else the lines say why not.
+        /// Whether it was done; else a [`Told::Fault`] said why not.
         ok: bool,
     },
     /// What happened.

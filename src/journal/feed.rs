@@ -339,6 +339,12 @@ impl Feed {
         self.next_seq
     }
 
+    /// The number from which on there are `backlog` items before `seq`, as far as they are kept.
+    pub fn back(&self, seq: u64, backlog: usize) -> u64 {
+        let end = self.items.partition_point(|item| item.seq < seq);
+        self.items.get(end.saturating_sub(backlog)).map_or(seq, |item| item.seq.min(seq))
+    }
+
     /// One console less. When the last one leaves the ring is given back.
     pub fn unsubscribe(&mut self) {
         self.consumers = self.consumers.saturating_sub(1);

@@ -16,6 +16,7 @@ mod dialogue;
 mod event;
 mod feed;
 mod histogram;
+mod ladder;
 mod logging;
 mod rankings;
 pub mod render;
@@ -35,6 +36,7 @@ pub use dialogue::{Answer, Verb};
 pub use event::{Ending, Event, Level, Mark, Side, What};
 pub use feed::{About, Feed, FeedItem, FeedLimits, Kind};
 pub use histogram::Percentiles;
+pub use ladder::{carried, ladder};
 pub use logging::{TARGETS, write_record};
 pub use rankings::{Ranked, Rankings, Table};
 pub use session::{SessionRecord, Sessions};
@@ -283,6 +285,11 @@ impl Journal {
         &mut self.feed
     }
 
+    /// The number of the next event.
+    pub fn next_seq(&self) -> u64 {
+        self.feed.next_seq()
+    }
+
     /// Counters and latencies, their windows brought up to now.
     pub fn stats(&mut self, now: Now) -> &Stats {
         self.stats.roll(now.time);
@@ -309,6 +316,11 @@ impl Journal {
     /// made room for newer; none when the session is not known (any more).
     pub fn transcript(&self, id: SessionId) -> Option<(Vec<Line<'_>>, bool)> {
         self.sessions.get(id).map(|record| self.transcript.lines(record.chain))
+    }
+
+    /// The last command that was said in a session, if it is still known.
+    pub fn last_command(&self, id: SessionId) -> Option<&[u8]> {
+        self.transcript.last_command(self.sessions.get(id)?.chain)
     }
 
     /// How log records are written from now on.

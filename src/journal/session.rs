@@ -1,5 +1,6 @@
 //! What the journal remembers of each session, and of each message that just came.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use super::What;
 use super::dialogue::Dialogue;
 use super::transcript::Chain;
-use crate::base::{MessageId, Now, SessionId, Time, Wall};
+use crate::base::{Leg, MessageId, Now, SessionId, Time, Wall};
 
 /// The record of a session, live or ended.
 #[derive(Clone, Debug)]
@@ -131,6 +132,21 @@ impl Sessions {
     /// The ended ones, the last to end first.
     pub fn ended(&self) -> impl Iterator<Item = (SessionId, &SessionRecord)> {
         self.ended.iter().rev().map(|(id, record)| (*id, record))
+    }
+
+    /// The live sessions of one leg.
+    pub fn live_ids(&self, leg: Leg) -> impl Iterator<Item = SessionId> {
+        self.live.keys().copied().filter(move |id| id.leg == leg)
+    }
+
+    /// Live sessions with the time of their last line: of up to `limit` of them that had one last.
+    pub fn most_recent(&self, limit: usize) -> Vec<(SessionId, Time)> {
+        let mut all: Vec<_> = self.live.iter().map(|(id, live)| (*id, live.last)).collect();
+        if all.len() > limit && limit > 0 {
+            all.select_nth_unstable_by_key(limit - 1, |(id, last)| (Reverse(*last), *id));
+        }
+        all.truncate(limit);
+        all
     }
 
     /// How many go on.

@@ -187,6 +187,21 @@ impl Queue {
         }
     }
 
+    /// Lets the servers of a message that back off be probed now.
+    pub fn probe_servers_of(&mut self, counter: u64, now: Now) {
+        for slot in self.slot_list(counter) {
+            let server = self.store[slot].server;
+            if matches!(self.servers[usize::from(server.0)].state, State::BackingOff { .. }) {
+                self.probe_server(server, now);
+            }
+        }
+    }
+
+    /// The counters of all messages from this one on, oldest first.
+    pub fn counters(&self, from: u64) -> impl Iterator<Item = u64> + '_ {
+        self.index.from(from).map(|(counter, _)| counter)
+    }
+
     /// The identity of the message with this counter, when it is here.
     pub fn id_of(&self, counter: u64) -> Option<MessageId> {
         self.index.get(counter).map(|slot| self.store[slot].id())

@@ -37,7 +37,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// Opens a listener; says where it listens.
     pub fn listen(&mut self, at: SocketAddr, role: Role) -> io::Result<SocketAddr> {
         let (socket, local) = self.net.listen(at, self.slots.next_token())?;
-        self.slots.insert(Slot::Listener(Listener { socket, role, queued: false }));
+        self.slots.insert(Slot::Listener(Listener { socket, at, role, queued: false }));
         Ok(local)
     }
 
@@ -129,7 +129,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 self.outbound_gone(c.server, token);
                 self.core.note(self.now, Some(c.id), None, What::Closed { why: &c.why });
             }
-            Some(Slot::Listener(_)) | None => {}
+            Some(Slot::Asking(asking)) => self.release_asking(token, *asking),
+            Some(Slot::Listener(_) | Slot::Door(_)) | None => {}
         }
     }
 }

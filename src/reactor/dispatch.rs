@@ -16,7 +16,7 @@ use crate::spool::Disk;
 
 /// The connections that are open to each next server, by [`ServerId`].
 pub struct NextServers {
-    open: Vec<Vec<Token>>,
+    pub(super) open: Vec<Vec<Token>>,
 }
 
 impl NextServers {

@@ -3,16 +3,20 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, TcpStream, UnixListener};
 use mio::{Events, Interest, Poll};
 use signal_hook_mio::v1_0::Signals;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Type};
 
 use super::clock::Clock;
 use super::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
+use super::socket::{Listening, Socket};
 use crate::base::Now;
+use crate::sys;
 
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
@@ -28,7 +32,7 @@ pub struct MioNet {
     signals: Signals,
     clock: Clock,
     /// Held so that it can be given up when the process runs out of descriptors.
-    reserve: Option<Socket>,
+    reserve: Option<socket2::Socket>,
 }
 
 impl MioNet {
@@ -48,8 +52,8 @@ impl MioNet {
 }
 
 impl Net for MioNet {
-    type Listener = TcpListener;
-    type Stream = TcpStream;
+    type Listener = Listening;
+    type Stream = Socket;
 
     fn now(&self) -> Now {
         self.clock.now()
@@ -80,8 +84,9 @@ impl Net for MioNet {
         Ok(())
     }
 
-    fn listen(&mut self, at: SocketAddr, token: Token) -> io::Result<(TcpListener, SocketAddr)> {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    fn listen(&mut self, at: SocketAddr, token: Token) -> io::Result<(Listening, SocketAddr)> {
+        let socket =
+            socket2::Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
         if at.is_ipv6() {
@@ -96,25 +101,50 @@ impl Net for MioNet {
         let mut listener = TcpListener::from_std(socket.into());
         self.poll.registry().register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
         let local = listener.local_addr()?;
-        Ok((listener, local))
+        Ok((Listening::Tcp(listener), local))
     }
 
-    fn accept(&mut self, listener: &mut TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-        listener.accept()
+    fn accept(&mut self, listener: &mut Listening) -> io::Result<(Socket, SocketAddr)> {
+        match listener {
+            Listening::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                Ok((Socket::Tcp(stream), peer))
+            }
+            Listening::Local(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
-    fn register(&mut self, stream: &mut TcpStream, token: Token) -> io::Result<()> {
+    fn listen_local(&mut self, path: &Path, token: Token) -> io::Result<Listening> {
+        let mut listener = UnixListener::bind(path)?;
+        self.poll.registry().register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
+        Ok(Listening::Local(listener))
+    }
+
+    fn accept_local(&mut self, listener: &mut Listening) -> io::Result<(Socket, u32)> {
+        match listener {
+            Listening::Local(listener) => {
+                let (stream, _) = listener.accept()?;
+                let user = sys::peer_user(stream.as_fd())?;
+                Ok((Socket::Local(stream), user))
+            }
+            Listening::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn register(&mut self, stream: &mut Socket, token: Token) -> io::Result<()> {
         self.poll.registry().register(stream, mio::Token(token.0), BOTH)
     }
 
-    fn connect(&mut self, to: SocketAddr, token: Token) -> io::Result<TcpStream> {
+    fn connect(&mut self, to: SocketAddr, token: Token) -> io::Result<Socket> {
         let mut stream = TcpStream::connect(to)?;
         let _ = stream.set_nodelay(true);
         self.poll.registry().register(&mut stream, mio::Token(token.0), BOTH)?;
-        Ok(stream)
+        Ok(Socket::Tcp(stream))
     }
 
-    fn established(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+    fn established(&mut self, stream: &mut Socket) -> io::Result<bool> {
+        // Unix sockets are only ever accepted here, so they stand.
+        let Socket::Tcp(stream) = stream else { return Ok(true) };
         // The order matters: a failed connect shows in SO_ERROR, and only when there is none does
         // the lack of a peer mean "not yet".
         if let Some(error) = stream.take_error()? {
@@ -128,16 +158,19 @@ impl Net for MioNet {
         }
     }
 
-    fn read(&mut self, stream: &mut TcpStream, buf: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, stream: &mut Socket, buf: &mut [u8]) -> io::Result<usize> {
         stream.read(buf)
     }
 
-    fn write(&mut self, stream: &mut TcpStream, buf: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, stream: &mut Socket, buf: &[u8]) -> io::Result<usize> {
         stream.write(buf)
     }
 
-    fn shutdown_write(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        stream.shutdown(Shutdown::Write)
+    fn shutdown_write(&mut self, stream: &mut Socket) -> io::Result<()> {
+        match stream {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Local(stream) => stream.shutdown(Shutdown::Write),
+        }
     }
 
     fn spare_descriptor(&mut self) -> SpareDescriptor {
@@ -150,6 +183,6 @@ impl Net for MioNet {
 }
 
 /// A descriptor that does nothing.
-fn reserve() -> Option<Socket> {
-    Socket::new(Domain::IPV4, Type::DGRAM, None).ok()
+fn reserve() -> Option<socket2::Socket> {
+    socket2::Socket::new(Domain::IPV4, Type::DGRAM, None).ok()
 }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod clock;
+mod control;
 mod core;
 mod dispatch;
 mod inbound;
@@ -19,6 +20,7 @@ mod report;
 mod run;
 mod settle;
 mod slots;
+mod socket;
 mod store;
 mod tick;
 mod timers;
@@ -33,7 +35,7 @@ use self::dispatch::NextServers;
 pub use self::mio_net::MioNet;
 pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
 pub use self::run::{run, run_sink};
-use self::slots::Slots;
+use self::slots::{Slot, Slots};
 use self::tick::Gathering;
 pub use self::tick::Life;
 use self::timers::Timers;
@@ -55,6 +57,8 @@ pub struct Reactor<N: Net, D: Disk> {
     runnable: Vec<Token>,
     /// Connections that this tick's commit woke.
     committed: Vec<Token>,
+    /// The connections of those who ask.
+    askers: Vec<Token>,
     /// Connections to be removed at the end of the tick.
     dead: Vec<Token>,
     wake: Wake,
@@ -69,6 +73,10 @@ pub struct Reactor<N: Net, D: Disk> {
     clients: HashMap<IpAddr, usize>,
     sessions_in: u64,
     sessions_out: u64,
+    /// What `trace on` asked for.
+    traces: Vec<&'static str>,
+    /// What `confirm` of a `ctl` would do: each is a connection of its own.
+    confirm: Option<control::Confirm>,
 }
 
 impl<N: Net, D: Disk> Reactor<N, D> {
@@ -83,6 +91,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             timers: Timers::default(),
             runnable: Vec::new(),
             committed: Vec::new(),
+            askers: Vec::new(),
             dead: Vec::new(),
             wake: Wake::default(),
             scratch: vec![0; SCRATCH],
@@ -94,6 +103,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             clients: HashMap::new(),
             sessions_in: 0,
             sessions_out: 0,
+            traces: Vec::new(),
+            confirm: None,
         }
     }
 
@@ -104,7 +115,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// Connections on both legs.
     pub fn connections(&self) -> usize {
-        self.slots.iter().filter(|slot| !matches!(slot, slots::Slot::Listener(_))).count()
+        let is_mail = |slot: &&Slot<N, D::File>| {
+            matches!(slot, Slot::Inbound(_) | Slot::Outbound(_))
+        };
+        self.slots.iter().filter(is_mail).count()
     }
 
     /// Timers armed: about one for each connection, whatever happens.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::base::Now;
@@ -85,6 +86,12 @@ pub trait Net {
 
     /// Takes one connection from the backlog. It is not registered yet.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
+
+    /// Listens on a Unix socket that is made at this path.
+    fn listen_local(&mut self, path: &Path, token: Token) -> io::Result<Self::Listener>;
+
+    /// Takes one connection from the backlog of a Unix socket; says as which user its peer runs.
+    fn accept_local(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, u32)>;
 
     /// Asks for the edges of an accepted connection.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;

@@ -144,6 +144,14 @@ impl<S> Outbound<S> {
         }
     }
 
+    /// Where it is, in a word for lists.
+    pub fn state_name(&self) -> &'static str {
+        match self.stage {
+            Stage::Dialing { .. } => "dialing",
+            Stage::Talking => self.session.state_name(),
+        }
+    }
+
     /// Connected, greeted, and without work.
     pub fn is_idle(&self) -> bool {
         self.link.phase == Phase::Open && self.carrying.is_none() && self.session.is_idle()

@@ -95,6 +95,11 @@ fn store_failure(store: Option<&Path>, error: &io::Error) -> Failure {
     )
 }
 
+/// Why an address cannot be listened on, and what to do.
+pub(super) fn listen_words(at: SocketAddr, error: &io::Error) -> String {
+    listen_failure(at, error).message
+}
+
 fn listen_failure(at: SocketAddr, error: &io::Error) -> Failure {
     let (code, hint) = match error.kind() {
         io::ErrorKind::PermissionDenied => (

@@ -1,8 +1,11 @@
 //! The slab of everything that has a socket, with generations, so that a stale event or timer
 //! finds nobody instead of somebody else.
 
+use std::net::SocketAddr;
+
 use slab::Slab;
 
+use super::control::Asking;
 use super::core::Role;
 use super::inbound::Inbound;
 use super::net::{Net, Token};
@@ -13,13 +16,23 @@ use crate::base::Time;
 pub struct Listener<L> {
     /// The socket.
     pub socket: L,
+    /// The address that was asked for.
+    pub at: SocketAddr,
     /// What its connections are for.
     pub role: Role,
     /// Stands in the list of runnable slots.
     pub queued: bool,
 }
 
-/// One of the three things that own a socket. Connections are boxed: the slab stays small, and an
+/// The control socket.
+pub struct Door<L> {
+    /// The socket.
+    pub socket: L,
+    /// Stands in the list of runnable slots.
+    pub queued: bool,
+}
+
+/// One of the things that own a socket. Connections are boxed: the slab stays small, and an
 /// entry moves without its contents.
 pub enum Slot<N: Net, F> {
     /// Waits for clients.
@@ -28,6 +41,10 @@ pub enum Slot<N: Net, F> {
     Inbound(Box<Inbound<N::Stream, F>>),
     /// A next server.
     Outbound(Box<Outbound<N::Stream>>),
+    /// Waits for those who ask.
+    Door(Door<N::Listener>),
+    /// Somebody who asks.
+    Asking(Box<Asking<N::Stream>>),
 }
 
 /// All slots.
@@ -84,7 +101,8 @@ impl<N: Net, F> Slots<N, F> {
     /// A connection's memory of its earliest timer.
     pub fn armed(&mut self, token: Token) -> Option<&mut Time> {
         match self.get_mut(token)? {
-            Slot::Listener(_) => None,
+            Slot::Listener(_) | Slot::Door(_) => None,
+            Slot::Asking(c) => Some(&mut c.link.armed),
             Slot::Inbound(c) => Some(&mut c.link.armed),
             Slot::Outbound(c) => Some(&mut c.link.armed),
         }

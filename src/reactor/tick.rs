@@ -94,6 +94,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let synced = self.commit(news);
         self.turns_of_committed();
         self.dispatch();
+        self.tell_watchers();
         self.bury();
         self.drain();
         let took = self.net.now().time.since(began).saturating_sub(synced);
@@ -122,8 +123,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             match (signal, self.life) {
                 (Signal::Terminate, Life::Running) => self.begin_shutdown(),
                 (Signal::Terminate, _) => self.life = Life::Over,
-                // Nothing to reload yet that a restart would not do better; never an end.
-                (Signal::HangUp, _) => {}
+                (Signal::HangUp, _) => self.reload_or_say(),
             }
         }
     }
@@ -148,7 +148,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn drain(&mut self) {
         let Life::Draining { until } = self.life else { return };
         let busy = self.slots.iter().any(|slot| match slot {
-            Slot::Listener(_) => false,
+            Slot::Listener(_) | Slot::Door(_) | Slot::Asking(_) => false,
             Slot::Inbound(c) => !c.is_over(),
             Slot::Outbound(c) => c.carrying.is_some(),
         });
@@ -172,7 +172,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     fn mark_one(&mut self, event: &Ready) {
         match self.slots.get_mut(event.token) {
-            Some(Slot::Listener(_)) => {}
+            Some(Slot::Listener(_) | Slot::Door(_)) => {}
+            Some(Slot::Asking(c)) => c.link.mark(event),
             Some(Slot::Inbound(c)) => c.link.mark(event),
             Some(Slot::Outbound(c)) => c.link.mark(event),
             // Of a connection that is gone.
@@ -187,7 +188,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         if self.accept_again.is_some_and(|t| t <= self.now.time) {
             self.accept_again = None;
             for token in self.slots.tokens() {
-                if let Some(Slot::Listener(_)) = self.slots.get_mut(token) {
+                if let Some(Slot::Listener(_) | Slot::Door(_)) = self.slots.get_mut(token) {
                     self.make_runnable(token);
                 }
             }
@@ -202,7 +203,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                     c.link.armed = Time::NEVER;
                     c.timeout(&mut self.core, self.now);
                 }
-                Some(Slot::Listener(_)) | None => continue,
+                Some(Slot::Asking(c)) => c.link.armed = Time::NEVER,
+                Some(Slot::Listener(_) | Slot::Door(_)) | None => continue,
             }
             self.make_runnable(token);
         }
@@ -212,6 +214,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub fn make_runnable(&mut self, token: Token) {
         let queued = match self.slots.get_mut(token) {
             Some(Slot::Listener(l)) => &mut l.queued,
+            Some(Slot::Door(d)) => &mut d.queued,
+            Some(Slot::Asking(c)) => &mut c.link.queued,
             Some(Slot::Inbound(c)) => &mut c.link.queued,
             Some(Slot::Outbound(c)) => &mut c.link.queued,
             None => return,
@@ -238,6 +242,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Some(Slot::Listener(l)) => {
                 l.queued = false;
                 return self.accept(token);
+            }
+            Some(Slot::Door(door)) => {
+                door.queued = false;
+                return self.accept_askers(token);
+            }
+            Some(Slot::Asking(c)) => {
+                c.link.queued = false;
+                let after = self.turn_asking(token);
+                let Some(Slot::Asking(c)) = self.slots.get_mut(token) else { return };
+                (after, c.deadline())
             }
             Some(Slot::Inbound(c)) => {
                 c.link.queued = false;
@@ -307,6 +321,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
             self.net.spare_descriptor();
         }
+        self.accept_later();
+    }
+
+    /// Lets accepting rest.
+    pub fn accept_later(&mut self) {
         self.accept_again = Some(self.now.time.after(ACCEPT_PAUSE));
     }
 

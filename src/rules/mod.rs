@@ -6,5 +6,5 @@
 pub mod expr;
 mod relay;
 
-pub use expr::{Expr, ExprError, Fields, Rcpts};
+pub use expr::{Expr, ExprError, FIELD_NAMES, Field, Fields, MAX_HEADER, Rcpts};
 pub use relay::{Relay, Ruling};

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -209,6 +210,14 @@ impl Net for SimNet {
         }
         let peer = SocketAddr::from(([127, 0, 0, 1], 1024 + (id % 60_000) as u16));
         Ok((Stream { id, drops: self.drops.clone() }, peer))
+    }
+
+    fn listen_local(&mut self, _: &Path, _: Token) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn accept_local(&mut self, _: &mut Self::Listener) -> io::Result<(Stream, u32)> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn register(&mut self, stream: &mut Stream, token: Token) -> io::Result<()> {

@@ -62,7 +62,33 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Whether one of its comparisons passes this.
+    pub fn any(&self, pass: &impl Fn(&Test) -> bool) -> bool {
+        match self {
+            Node::All(parts) | Node::Any(parts) => parts.iter().any(|part| part.any(pass)),
+            Node::Not(part) => part.any(pass),
+            Node::Test(test) => pass(test),
+        }
+    }
+}
+
 impl Test {
+    /// The fields that it compares, but for `client` and `tls`.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        let (one, two) = match self {
+            Test::Text(field, ..) | Test::TextIn(field, _) | Test::Match(field, _) => {
+                (Some(field), None)
+            }
+            Test::Number(field, ..) | Test::NumberIn(field, _) => (Some(field), None),
+            Test::Texts(left, _, right) | Test::Numbers(left, _, right) => {
+                (Some(left), Some(right))
+            }
+            Test::Flag(_) | Test::Ip(..) | Test::IpIn(_) => (None, None),
+        };
+        one.into_iter().chain(two)
+    }
+
     fn holds(&self, fields: &Fields<'_>) -> bool {
         match self {
             Test::Flag(want) => fields.tls == Some(*want),

@@ -76,6 +76,11 @@ impl Expr {
         &self.source
     }
 
+    /// Whether it asks for something in the header of the message.
+    pub fn needs_header(&self) -> bool {
+        self.root.any(&|test| test.fields().any(|f| matches!(f, Field::Subject | Field::Header(_))))
+    }
+
     /// Whether it holds for these values.
     pub fn holds(&self, fields: &Fields<'_>) -> bool {
         let header = &fields.header[..fields.header.len().min(MAX_HEADER)];

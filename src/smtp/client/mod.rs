@@ -343,6 +343,11 @@ impl ClientSession {
         self.tx().map(|tx| tx.order.message)
     }
 
+    /// What is being delivered.
+    pub fn transaction(&self) -> Option<&Transaction> {
+        self.tx().map(|tx| &tx.order)
+    }
+
     /// Where the session is, in one word for lists.
     pub fn state_name(&self) -> &'static str {
         match &self.state {

@@ -232,6 +232,14 @@ impl ServerSession {
         self.facts().recipients
     }
 
+    /// The last recipient that was accepted, until content begins.
+    pub fn last_recipient(&self) -> Option<&Address> {
+        match &self.progress {
+            Progress::Mail(draft) => draft.envelope.recipients.last().map(|r| &r.address),
+            _ => None,
+        }
+    }
+
     /// Octets of content in the whole session so far.
     pub fn bytes(&self) -> u64 {
         self.octets

@@ -1,0 +1,231 @@
+//! Those who ask and steer: `ctl`, `attach`, and a console in the server's own process.
+//!
+//! ```text
+//!            Run                     sliced work
+//!   Resting ─────▶ Working ◀──────────────┐
+//!      ▲              │ one slice a tick ─┘
+//!      └──── End ─────┘            beside it: Watching, from Watch until the asker is gone
+//! ```
+//!
+//! An [`Asker`] is what all of them share: what it has asked, what is being worked on, what it is
+//! to be told. Most commands are answered at once; what goes over all messages is a [`Job`] that
+//! does a slice a tick, so that a queue of 100,000 messages does not stall the mail. What an asker
+//! does not read is bounded: its job waits, and what it watches is dropped and counted (I9).
+//!
+//! `socket` is an asker at the control socket, `watch` what consoles are shown; the other files are
+//! the commands.
+
+mod jobs;
+mod messages;
+mod server;
+mod sessions;
+mod settings;
+mod show;
+mod socket;
+mod status;
+mod watch;
+
+use std::collections::VecDeque;
+
+pub use self::jobs::Job;
+pub use self::socket::Asking;
+pub use self::watch::Watching;
+use super::Reactor;
+use super::net::Net;
+use crate::base::{Printable, Time};
+use crate::control::{Command, CommandError, MessageAction, Request, Told};
+use crate::journal::Report;
+use crate::spool::Disk;
+
+/// Requests of one asker that wait while one is worked on; then its socket is not read.
+const MAX_WAITING: usize = 16;
+/// Lines that are told at once.
+const LINES: usize = 64;
+
+/// Somebody who asks.
+#[derive(Default)]
+pub struct Asker {
+    waiting: VecDeque<Request>,
+    job: Option<Working>,
+    watching: Option<Watching>,
+    /// What `confirm` would do, and until when.
+    confirm: Option<Confirm>,
+    /// What it is to be told, the oldest first.
+    pub told: VecDeque<Told>,
+}
+
+/// A command that is being worked on.
+struct Working {
+    id: u64,
+    json: bool,
+    job: Job,
+}
+
+/// What waits to be confirmed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Confirm {
+    pub action: MessageAction,
+    pub messages: Vec<u64>,
+    pub until: Time,
+}
+
+/// What came of a command.
+pub(super) enum Answer {
+    /// All of it.
+    Done(Report),
+    /// It is being worked on.
+    Job(Job),
+}
+
+/// Why a command is not done.
+pub(super) struct Refusal {
+    column: Option<usize>,
+    message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(message: impl Into<String>) -> Refusal {
+        Refusal { column: None, message: message.into() }
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(e: CommandError) -> Refusal {
+        Refusal { column: Some(e.column), message: e.message }
+    }
+}
+
+impl From<Report> for Answer {
+    fn from(report: Report) -> Answer {
+        Answer::Done(report)
+    }
+}
+
+impl Asker {
+    /// Asks; to be called only while [`Asker::has_room`].
+    pub fn ask(&mut self, request: Request) {
+        self.waiting.push_back(request);
+    }
+
+    /// Whether more may be asked now.
+    pub fn has_room(&self) -> bool {
+        self.waiting.len() < MAX_WAITING
+    }
+
+    /// Something is asked or worked on.
+    pub fn is_busy(&self) -> bool {
+        self.job.is_some() || !self.waiting.is_empty()
+    }
+
+    /// When it is to be told what happened, if it listens and does not know everything before the
+    /// event with number `newest`.
+    pub fn news_due(&self, newest: u64) -> Option<Time> {
+        let followed = match &self.job {
+            Some(Working { job: Job::Follow(follow), .. }) => Some(&follow.reader),
+            _ => None,
+        };
+        let readers = followed.into_iter().chain(self.watching.as_ref().map(|w| &w.reader));
+        readers.filter(|reader| reader.seq < newest).map(|reader| reader.next).min()
+    }
+
+    /// It watches what happens.
+    pub fn is_watching(&self) -> bool {
+        self.watching.is_some()
+    }
+
+    fn tell_report(&mut self, id: u64, json: bool, report: Report) {
+        if json {
+            self.told.push_back(Told::Json { id, part: report.json.to_string() });
+            return;
+        }
+        let mut lines = report.lines.into_iter().map(Printable::from_shown).peekable();
+        while lines.peek().is_some() {
+            let lines = lines.by_ref().take(LINES).collect();
+            self.told.push_back(Told::Lines { id, lines });
+        }
+    }
+
+    fn refuse(&mut self, id: u64, refusal: Refusal) {
+        let message = Printable::from_shown(refusal.message);
+        self.told.push_back(Told::Fault { id, column: refusal.column, message });
+        self.told.push_back(Told::End { id, ok: false });
+    }
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// Does a slice of what an asker wants; true when there is more to be done at once. To be
+    /// called only while the asker takes what it is told.
+    pub fn serve(&mut self, asker: &mut Asker) -> bool {
+        if let Some(mut working) = asker.job.take() {
+            let Working { id, json, .. } = working;
+            match self.work(&mut working.job, (id, json), asker) {
+                Ok(true) => asker.told.push_back(Told::End { id, ok: true }),
+                Ok(false) => asker.job = Some(working),
+                Err(refusal) => asker.refuse(id, refusal),
+            }
+        } else {
+            match asker.waiting.pop_front() {
+                Some(Request::Run { id, line, json }) => self.begin_command(asker, id, &line, json),
+                Some(Request::Watch { backlog }) => self.watch(asker, backlog),
+                None => {}
+            }
+        }
+        match &asker.job {
+            Some(working) => !working.job.listens(),
+            None => !asker.waiting.is_empty(),
+        }
+    }
+
+    fn begin_command(&mut self, asker: &mut Asker, id: u64, line: &str, json: bool) {
+        let answer = match Command::parse(line) {
+            Ok(command) => self.command(command, asker),
+            Err(e) => Err(e.into()),
+        };
+        match answer {
+            Ok(Answer::Done(report)) => {
+                asker.tell_report(id, json, report);
+                asker.told.push_back(Told::End { id, ok: true });
+            }
+            Ok(Answer::Job(job)) => asker.job = Some(Working { id, json, job }),
+            Err(refusal) => asker.refuse(id, refusal),
+        }
+    }
+
+    /// The one place where every command is known.
+    fn command(&mut self, command: Command, asker: &mut Asker) -> Result<Answer, Refusal> {
+        let now = self.now;
+        Ok(match command {
+            Command::Help(verb) => status::help(verb).into(),
+            Command::Status => self.status().into(),
+            Command::Stats { reset } => self.stats(reset).into(),
+            Command::Analyse { what, last } => self.analyse(what, last).into(),
+            Command::Explain(word) => status::explain(&word)?.into(),
+            Command::Sessions { last } => self.sessions(last).into(),
+            Command::Session { id, view } => self.session(id, view)?.into(),
+            Command::Follow(follow) => Answer::Job(Job::follow(follow, &mut self.core.journal)),
+            Command::Mark(text) => {
+                let text = Printable::new(text);
+                let text = format!("──── {text}").trim_end().to_owned();
+                self.core.say(now, crate::journal::Level::Info, &text);
+                server::done("marked").into()
+            }
+            Command::Pause | Command::Resume => {
+                return Err(Refusal::new("only a console has a view to pause: 'mailflux attach'"));
+            }
+            Command::Queue { age: true, filter } => Answer::Job(Job::ages(filter)),
+            Command::Queue { age: false, filter } => Answer::Job(Job::listing(filter)),
+            Command::Show { message, part } => self.show(message, part)?.into(),
+            Command::Messages { action, which } => self.begin_messages(action, which)?,
+            Command::Confirm => self.confirm(asker)?,
+            Command::Flush => self.flush_queue().into(),
+            Command::Config(command) => self.configure(command)?.into(),
+            Command::Trace { on, what } => self.trace(on, what)?.into(),
+            Command::Log(level) => self.set_setting("log.level", &level)?.into(),
+            Command::Next(command) => self.next_command(command)?.into(),
+            Command::Check { client, from, rcpt } => {
+                self.core.check(client, from.as_ref(), &rcpt).into()
+            }
+            Command::Quit { now } => self.quit(now).into(),
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! `next`, `flush`, `trace`, `check`, `quit`: the server itself and its next servers.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::Refusal;
+use crate::base::{Address, Now, Printable, Time, nearest, show_duration};
+use crate::control::NextCommand;
+use crate::journal::{Report, render};
+use crate::queue::{ServerId, ServerState, ServerView};
+use crate::reactor::Reactor;
+use crate::reactor::core::{Core, Role};
+use crate::reactor::net::Net;
+use crate::reactor::tick::Life;
+use crate::rules::Ruling;
+use crate::smtp::{Facts, Stage, Verdict};
+use crate::spool::Disk;
+
+/// An answer that says only that something was done.
+pub(super) fn done(what: impl Into<String>) -> Report {
+    let what = what.into();
+    Report { json: json!({ "done": what }), lines: vec![what] }
+}
+
+/// A time of the loop as Unix seconds.
+pub(super) fn unix(time: Time, now: Now) -> i64 {
+    now.wall.after(time.since(now.time)).as_micros().div_euclid(1_000_000)
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// `next list|pause|resume NAME`
+    pub(super) fn next_command(&mut self, command: NextCommand) -> Result<Report, Refusal> {
+        let now = self.now;
+        match command {
+            NextCommand::List => Ok(self.next_list()),
+            NextCommand::Pause(name) => {
+                let id = self.server_named(&name)?;
+                self.core.queue.pause_server(id, now);
+                let told = format!("{name}: paused; 'next resume {name}' lets mail go there again");
+                Ok(done(told))
+            }
+            NextCommand::Resume(name) => {
+                let id = self.server_named(&name)?;
+                self.core.queue.resume_server(id, now);
+                Ok(done(format!("{name}: takes mail again")))
+            }
+        }
+    }
+
+    fn server_named(&self, name: &str) -> Result<ServerId, Refusal> {
+        let mut all = self.core.queue.servers(self.now);
+        if let Some(server) = all.find(|server| server.name == name) {
+            return Ok(server.id);
+        }
+        let names: Vec<&str> = self.core.queue.servers(self.now).map(|s| s.name).collect();
+        let hint = match nearest(name, names.iter().copied()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("there are {}", names.join(", ")),
+        };
+        let name = Printable::bounded(name, 80);
+        Err(Refusal::new(format!("no next server is named '{name}'; {hint}")))
+    }
+
+    fn next_list(&self) -> Report {
+        let mut rows: Vec<Value> = Vec::new();
+        let mut lines =
+            vec![format!("{:<16} {:<10} {:>5} {:>5} {:>7}  WHERE", "NAME", "STATE", "OPEN", "DUE", "WAITING")];
+        for view in self.core.queue.servers(self.now) {
+            let open = self.next.open.get(usize::from(view.id.0)).map_or(0, Vec::len);
+            let settings = self.core.server(view.id);
+            let place = format!("{}:{}", Printable::new(&settings.host), settings.port);
+            let (state, until) = state_of(&view);
+            lines.push(format!(
+                "{:<16} {state:<10} {open:>5} {:>5} {:>7}  {place}",
+                Printable::bounded(view.name, 60).as_str(),
+                view.due,
+                view.waiting
+            ));
+            let fault = view.fault.map(|reply| Printable::new(render::reply_line(reply)));
+            if let Some(fault) = &fault {
+                lines.push(format!("                 {fault}"));
+            }
+            if let Some(until) = until {
+                let wait = super::sessions::whole_seconds(until.since(self.now.time));
+                lines.push(format!("                 tried again in {}", show_duration(wait)));
+            }
+            rows.push(json!({
+                "name": view.name, "host": settings.host, "port": settings.port, "state": state,
+                "since": self.now.wall.as_micros().div_euclid(1_000_000)
+                    - self.now.time.since(view.since).as_secs() as i64,
+                "until": until.map(|until| unix(until, self.now)),
+                "connections": open, "due": view.due, "carried": view.carried,
+                "waiting": view.waiting, "last_reply": fault,
+            }));
+        }
+        Report { json: json!({ "next_servers": rows }), lines }
+    }
+
+    /// `flush`
+    pub(super) fn flush_queue(&mut self) -> Report {
+        self.core.queue.flush(self.now);
+        let messages = self.core.queue.counts().messages;
+        done(format!("all {messages} messages are due now, but for those that are held"))
+    }
+
+    /// `trace on|off WHAT`
+    pub(super) fn trace(&mut self, on: bool, what: &'static str) -> Result<Report, Refusal> {
+        self.traces.retain(|traced| *traced != what);
+        if on {
+            self.traces.push(what);
+        }
+        self.set_logger();
+        let state = if on { "written to the log" } else { "no longer written to the log" };
+        Ok(done(format!("{what}: each line is {state}")))
+    }
+
+    /// The logger as the settings and `trace` want it.
+    pub(super) fn set_logger(&self) {
+        let mut log = self.core.config.log.clone();
+        for traced in &self.traces {
+            for target in targets(traced) {
+                log.level.push_str(&format!(",{target}=trace"));
+            }
+        }
+        crate::logger::set(&log);
+    }
+
+    /// `quit [now]`
+    pub(super) fn quit(&mut self, at_once: bool) -> Report {
+        if at_once {
+            self.life = Life::Over;
+            return done("ending at once");
+        }
+        if self.life == Life::Running {
+            self.begin_shutdown();
+        }
+        let (inbound, outbound) = self.sessions_now();
+        done(format!("ending: {inbound} inbound and {outbound} outbound sessions have 10 s to finish"))
+    }
+
+    /// Whether a console runs in this process.
+    pub(super) fn has_console(&self) -> bool {
+        false
+    }
+}
+
+/// The log's targets that tell of what is traced.
+fn targets(traced: &str) -> &'static [&'static str] {
+    match traced {
+        "smtp" => &["smtp", "next_server"],
+        _ => &["queue"],
+    }
+}
+
+fn state_of(view: &ServerView<'_>) -> (&'static str, Option<Time>) {
+    match view.state {
+        ServerState::Ready { .. } => ("ready", None),
+        ServerState::BackingOff { until } => ("backing off", Some(until)),
+        ServerState::Probing => ("probing", None),
+        ServerState::Paused => ("paused", None),
+        ServerState::Gone => ("gone", None),
+    }
+}
+
+impl<D: Disk> Core<D> {
+    /// `check client=IP from=A rcpt=B`: what would be done with such mail, and why. The same rules
+    /// are asked as for real mail.
+    pub(super) fn check(&self, client: IpAddr, from: Option<&Address>, rcpt: &Address) -> Report {
+        let facts = Facts {
+            client,
+            helo: None,
+            from: Some(from),
+            rcpt: Some(rcpt),
+            recipients: 0,
+            size: 0,
+            tls: false,
+            user: None,
+        };
+        let verdict = self.decide(Role::Relay, Stage::Rcpt, &facts);
+        let ruling = match self.ruling(client, rcpt) {
+            Ruling::User => "the client authenticated".to_owned(),
+            Ruling::Network(net) => format!("the client is in {net} of server.relay_from"),
+            Ruling::Postmaster => "everyone may write to the postmaster".to_owned(),
+            Ruling::Domain(pattern) => format!("the domain fits {pattern} of server.relay_to"),
+            Ruling::Denied => "neither the client is in server.relay_from nor the domain in \
+                 server.relay_to"
+                .to_owned(),
+            Ruling::Routed(pattern) => {
+                format!("the domain fits {pattern}, but the local part names a route beyond it")
+            }
+        };
+        let route: Vec<String> =
+            self.routes.route(from, rcpt).iter().map(|id| self.server(*id).name.clone()).collect();
+        let reply = match &verdict {
+            Verdict::Refuse(reply) => Some(Printable::new(render::reply_line(reply))),
+            _ => None,
+        };
+        let mut lines = vec![match &reply {
+            None => "accepted".to_owned(),
+            Some(reply) => format!("refused at RCPT: {reply}"),
+        }];
+        lines.push(format!("relay rule: {ruling}"));
+        lines.push(match route.is_empty() {
+            true => "route: none".to_owned(),
+            false => format!("route: {}", route.join(", then ")),
+        });
+        let server = &self.config.server;
+        lines.push(format!(
+            "limits: {} octets a message, {} recipients",
+            server.max_message_size, server.max_recipients
+        ));
+        let json = json!({
+            "accepted": reply.is_none(), "reply": reply, "rule": ruling, "route": route,
+        });
+        Report { json, lines }
+    }
+}

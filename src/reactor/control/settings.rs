@@ -1,0 +1,205 @@
+//! `config`: look at settings, change them while the server runs, keep the changes.
+//!
+//! A change is made into a whole new configuration first. Only when all of that fits together and
+//! every new address can be listened on does anything change; else all stays as it was.
+
+use serde_json::{Value, json};
+
+use super::Refusal;
+use super::server::done;
+use crate::base::Printable;
+use crate::config::{self, Config, Row, Source};
+use crate::control::ConfigCommand;
+use crate::journal::{Level, Report};
+use crate::reactor::core::Role;
+use crate::reactor::net::Net;
+use crate::reactor::slots::Slot;
+use crate::reactor::{Reactor, run};
+use crate::spool::Disk;
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// `config …`
+    pub(super) fn configure(&mut self, command: ConfigCommand) -> Result<Report, Refusal> {
+        match command {
+            ConfigCommand::Get(None) => Ok(rows(self.core.config.rows())),
+            ConfigCommand::Get(Some(name)) => self.get(&name),
+            ConfigCommand::Set(name, value) => self.set_setting(&name, &value),
+            ConfigCommand::Diff => {
+                let changed = |row: &Row<'_>| *row.source == Source::Runtime;
+                Ok(rows(self.core.config.rows().into_iter().filter(changed).collect()))
+            }
+            ConfigCommand::Save => self.save(),
+            ConfigCommand::Reload => self.reload(),
+        }
+    }
+
+    /// One setting, or all of a section.
+    fn get(&self, name: &str) -> Result<Report, Refusal> {
+        let all = self.core.config.rows();
+        if let Some(row) = all.iter().find(|row| row.name == name) {
+            let (value, source) = (Printable::new(&row.value), source_of(&self.core.config, row));
+            let json = json!({ "name": row.name, "value": value, "source": source });
+            return Ok(Report { json, lines: vec![format!("{name} = {value}  # {source}")] });
+        }
+        let inside: Vec<Row<'_>> = all
+            .into_iter()
+            .filter(|row| row.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+            .collect();
+        if inside.is_empty() {
+            return Err(Refusal::new(config::unknown_setting(name)));
+        }
+        Ok(rows(inside))
+    }
+
+    /// `config set NAME VALUE`
+    pub(super) fn set_setting(&mut self, name: &str, value: &str) -> Result<Report, Refusal> {
+        let new = self.core.config.changed(name, value).map_err(Refusal::new)?;
+        self.apply(new).map_err(Refusal::new)?;
+        let shown = self.core.config.rows().into_iter().find(|row| row.name == name);
+        let value = shown.map_or_else(|| Printable::new(value), |row| Printable::new(row.value));
+        let text = format!("{name} = {value}");
+        self.core.say(self.now, Level::Info, &format!("changed while running: {text}"));
+        Ok(Report { json: json!({ "name": name, "value": value }), lines: vec![text] })
+    }
+
+    /// `config save`
+    fn save(&mut self) -> Result<Report, Refusal> {
+        let saved = self.core.config.save().map_err(Refusal::new)?;
+        let count = saved.count;
+        self.core.config.settings = saved.settings;
+        let file = Printable::new(saved.file.display().to_string());
+        let text = match count {
+            0 => "nothing was changed while running".to_owned(),
+            1 => format!("1 setting saved in {file}"),
+            n => format!("{n} settings saved in {file}"),
+        };
+        Ok(Report { json: json!({ "saved": count, "file": file }), lines: vec![text] })
+    }
+
+    /// `config reload`: the file as it is now; changes made while running are forgotten, and named.
+    fn reload(&mut self) -> Result<Report, Refusal> {
+        let old: Vec<(String, String)> =
+            self.core.config.rows().into_iter().map(|row| (row.name, row.value)).collect();
+        let runtime = self.core.config.rows().into_iter().filter(|r| *r.source == Source::Runtime);
+        let forgotten: Vec<String> = runtime.map(|row| row.name).collect();
+        let new = self.core.config.reloaded().map_err(|failure| Refusal::new(failure.message))?;
+        let kept = self.apply(new).map_err(Refusal::new)?;
+        let changed: Vec<String> = self
+            .core
+            .config
+            .rows()
+            .into_iter()
+            .filter(|row| !old.iter().any(|(name, value)| *name == row.name && *value == row.value))
+            .map(|row| row.name)
+            .collect();
+        let mut lines = vec![match changed.len() {
+            0 => "read again; nothing is different".to_owned(),
+            _ => format!("read again; different now: {}", changed.join(", ")),
+        }];
+        if !forgotten.is_empty() {
+            lines.push(format!("forgotten, since changed while running: {}", forgotten.join(", ")));
+        }
+        if !kept.is_empty() {
+            lines.push(format!("at the next start only: {}", kept.join(", ")));
+        }
+        for line in &lines {
+            self.core.say(self.now, Level::Info, &format!("configuration {line}"));
+        }
+        let json = json!({ "changed": changed, "forgotten": forgotten, "restart": kept });
+        Ok(Report { json, lines })
+    }
+
+    /// HUP: what `config reload` does; what is wrong is said, and all stays as it was.
+    pub(in crate::reactor) fn reload_or_say(&mut self) {
+        if let Err(refusal) = self.reload() {
+            let text = format!("configuration not read again: {}", refusal.message);
+            self.core.say(self.now, Level::Error, &text);
+        }
+    }
+
+    /// Takes a new configuration. Gives the names of settings that differ and need a new start.
+    /// An error leaves all as it was.
+    pub(super) fn apply(&mut self, mut new: Config) -> Result<Vec<String>, String> {
+        let kept = new.keep_fixed(&self.core.config);
+        let old = self.listeners();
+        let mut opened = Vec::new();
+        for at in new.server.listen.iter().filter(|at| !old.iter().any(|(_, o)| o == *at)) {
+            match self.listen(*at, Role::Relay) {
+                Ok(local) => opened.push((*at, local)),
+                Err(e) => {
+                    for (at, _) in opened {
+                        self.close_listener(at);
+                    }
+                    return Err(run::listen_words(*at, &e));
+                }
+            }
+        }
+        for (_, at) in &old {
+            if !new.server.listen.contains(at) {
+                self.close_listener(*at);
+                self.core.say(self.now, Level::Info, &format!("no longer accepting mail on {at}"));
+            }
+        }
+        for (_, local) in opened {
+            self.core.say(self.now, Level::Info, &format!("accepting mail on {local}"));
+        }
+        let log = self.core.config.log != new.log;
+        self.core.reconfigure(new, self.now);
+        self.next.open.resize_with(self.core.servers(), Vec::new);
+        if log {
+            self.core.journal.set_log_format(self.core.config.log.format);
+            self.set_logger();
+        }
+        Ok(kept)
+    }
+
+    /// The listeners for mail: their tokens, and the addresses that were asked for.
+    fn listeners(&mut self) -> Vec<(crate::reactor::Token, std::net::SocketAddr)> {
+        let mut all = Vec::new();
+        for token in self.slots.tokens() {
+            if let Some(Slot::Listener(listener)) = self.slots.get_mut(token) {
+                if listener.role == Role::Relay {
+                    all.push((token, listener.at));
+                }
+            }
+        }
+        all
+    }
+
+    fn close_listener(&mut self, at: std::net::SocketAddr) {
+        for (token, _) in self.listeners().into_iter().filter(|(_, a)| *a == at) {
+            self.slots.remove(token);
+        }
+    }
+}
+
+fn source_of(config: &Config, row: &Row<'_>) -> Printable {
+    let file = config.settings.file().map(|f| f.display().to_string()).unwrap_or_default();
+    match row.source {
+        Source::File { line } => Printable::new(format!("{file}:{line}")),
+        other => Printable::new(other.to_string()),
+    }
+}
+
+fn rows(rows: Vec<Row<'_>>) -> Report {
+    let shown: Vec<(Printable, Printable, Printable)> = rows
+        .iter()
+        .map(|row| {
+            let source = Printable::new(row.source.to_string());
+            (Printable::new(&row.name), Printable::new(&row.value), source)
+        })
+        .collect();
+    let width = shown.iter().map(|(name, ..)| name.as_str().chars().count()).max().unwrap_or(0);
+    let lines = shown
+        .iter()
+        .map(|(name, value, source)| format!("{:width$} = {value}  # {source}", name.as_str()));
+    let lines: Vec<String> = lines.collect();
+    let json: Vec<Value> = shown
+        .iter()
+        .map(|(name, value, source)| json!({ "name": name, "value": value, "source": source }))
+        .collect();
+    if lines.is_empty() {
+        return Report { json: json!({ "settings": json }), ..done("nothing") };
+    }
+    Report { json: json!({ "settings": json }), lines }
+}

@@ -1,0 +1,130 @@
+//! `status`, `stats`, `analyse`, `help`, `explain`: what is known, told.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Refusal;
+use super::watch::ms;
+use crate::base::{Printable, show_duration};
+use crate::control::{Analysis, VERBS, find};
+use crate::journal::{Counter, Measure, Report, Table, Window};
+use crate::reactor::Reactor;
+use crate::reactor::net::Net;
+use crate::spool::Disk;
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// `status`
+    pub(super) fn status(&mut self) -> Report {
+        let (now, counts) = (self.now, self.core.queue.counts());
+        let (inbound, outbound) = self.sessions_now();
+        let stats = self.core.journal.stats(now);
+        let count = |counter| stats.counter(counter, Window::Start);
+        let longest = |measure| ms(stats.percentiles(measure, Window::Start).max);
+        let json = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "uptime_s": now.time.as_micros() / 1_000_000,
+            "console": self.has_console(),
+            "inbound": inbound,
+            "outbound": outbound,
+            "held_sessions": 0,
+            "queue": counts.messages,
+            "deferred": counts.deferred,
+            "held": counts.held,
+            "accepted": count(Counter::Accepted),
+            "delivered": count(Counter::Delivered),
+            "bounced": count(Counter::Bounced),
+            "rejected": count(Counter::Rejected),
+            "bytes_in": count(Counter::BytesIn),
+            "bytes_out": count(Counter::BytesOut),
+            "last_tick_ms": stats.last_tick().as_secs_f64() * 1000.0,
+            "max_tick_ms": longest(Measure::Tick),
+            "max_sync_ms": longest(Measure::Sync),
+        });
+        let uptime = show_duration(Duration::from_secs(now.time.as_micros() / 1_000_000));
+        let figure = |name: &str| json[name].to_string();
+        let lines = vec![
+            format!("mailflux {}  pid {}  up {uptime}", env!("CARGO_PKG_VERSION"), figure("pid")),
+            format!("sessions   {} inbound, {} outbound", figure("inbound"), figure("outbound")),
+            format!(
+                "queue      {} messages, {} deferred, {} held",
+                figure("queue"),
+                figure("deferred"),
+                figure("held")
+            ),
+            format!(
+                "counted    {} accepted, {} delivered, {} bounced, {} rejected",
+                figure("accepted"),
+                figure("delivered"),
+                figure("bounced"),
+                figure("rejected")
+            ),
+            format!("octets     {} in, {} out", figure("bytes_in"), figure("bytes_out")),
+            format!(
+                "loop       last tick {:.3} ms, longest {:.3} ms, longest fsync {:.3} ms",
+                json["last_tick_ms"].as_f64().unwrap_or(0.0),
+                json["max_tick_ms"].as_f64().unwrap_or(0.0),
+                json["max_sync_ms"].as_f64().unwrap_or(0.0)
+            ),
+        ];
+        Report { json, lines }
+    }
+
+    /// `stats [reset]`
+    pub(super) fn stats(&mut self, reset: bool) -> Report {
+        if reset {
+            self.core.journal.reset_stats(self.now);
+            return super::server::done("counting from zero on");
+        }
+        self.core.journal.report(self.now)
+    }
+
+    /// `analyse WHAT [last=T]`
+    pub(super) fn analyse(&mut self, what: Analysis, last: Option<Duration>) -> Report {
+        let (journal, now) = (&mut self.core.journal, self.now);
+        match what {
+            Analysis::Latency => journal.report_latency(last, now),
+            Analysis::Sizes => journal.report_sizes(last, now),
+            Analysis::Senders => journal.report_ranking(Table::Senders, last, now),
+            Analysis::Recipients => journal.report_ranking(Table::Recipients, last, now),
+            Analysis::Clients => journal.report_ranking(Table::Clients, last, now),
+            Analysis::Codes => {
+                let own = journal.report_ranking(Table::Replies, last, now);
+                let next = journal.report_ranking(Table::NextReplies, last, now);
+                let mut lines = vec!["replies to clients".to_owned()];
+                lines.extend(own.lines);
+                lines.extend([String::new(), "replies of next servers".to_owned()]);
+                lines.extend(next.lines);
+                let json = json!({ "rows": own.json["rows"], "next": next.json["rows"] });
+                Report { json, lines }
+            }
+        }
+    }
+}
+
+/// `help [VERB]`
+pub(super) fn help(verb: Option<&str>) -> Report {
+    let shown = VERBS.iter().filter(|v| verb.is_none_or(|name| v.name == name));
+    let rows: Vec<Value> = shown
+        .map(|v| json!({ "verb": v.name, "usage": v.usage, "help": v.help }))
+        .collect();
+    let lines = match verb.and_then(find) {
+        Some(verb) => vec![verb.usage.to_owned(), format!("    {}", verb.help)],
+        None => {
+            let line = |v: &crate::control::Verb| format!("{:<9} {}", v.name, v.help);
+            let mut lines: Vec<String> = VERBS.iter().map(line).collect();
+            lines.push("Verbs may be shortened. 'help VERB' shows the form of one.".into());
+            lines
+        }
+    };
+    Report { json: json!({ "verbs": rows }), lines }
+}
+
+/// `explain WORD`
+pub(super) fn explain(word: &str) -> Result<Report, Refusal> {
+    if let Some(verb) = find(word) {
+        return Ok(help(Some(verb.name)));
+    }
+    Err(Refusal::new(format!("nothing is known of '{}'", Printable::bounded(word, 80))))
+}

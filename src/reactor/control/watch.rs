@@ -1,0 +1,168 @@
+//! What consoles are shown: the feed, and snapshots of how things stand.
+
+use std::time::Duration;
+
+use super::Asker;
+use crate::base::{Leg, Now, Printable, Time};
+use crate::control::{Hello, SessionLine, Snapshot, Told};
+use crate::journal::{Counter, FeedItem, Journal, Measure, Verb, Window};
+use crate::reactor::Reactor;
+use crate::reactor::net::Net;
+use crate::reactor::slots::Slot;
+use crate::reactor::tick::Life;
+use crate::spool::Disk;
+
+/// Between two portions of the feed: often enough for the eye, seldom enough for full load.
+const FEED_EVERY: Duration = Duration::from_millis(50);
+/// Between two snapshots.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
+/// Items told at once.
+const PORTION: usize = 512;
+/// Sessions in a snapshot.
+const SESSIONS: usize = 32;
+
+/// A place in the feed.
+pub(super) struct Reader {
+    /// The number of the next event to be told.
+    pub seq: u64,
+    /// When to tell again.
+    pub next: Time,
+}
+
+impl Reader {
+    /// From the number on.
+    pub fn new(seq: u64) -> Reader {
+        Reader { seq, next: Time::ZERO }
+    }
+
+    /// The items since the last time, and how many more there were: they were too many, or their
+    /// reader too slow. None when it is not yet time or there is nothing new.
+    pub fn read(&mut self, journal: &mut Journal, now: Now) -> Option<(Vec<FeedItem>, u64)> {
+        let newest = journal.next_seq();
+        if now.time < self.next || self.seq >= newest {
+            return None;
+        }
+        let items: Vec<FeedItem> = journal.feed().since(self.seq).take(PORTION).cloned().collect();
+        // A full portion has more behind it.
+        let end = match items.last() {
+            Some(last) if items.len() == PORTION => last.seq + 1,
+            _ => newest,
+        };
+        let dropped = end - self.seq - items.len() as u64;
+        self.seq = end;
+        self.next = if end < newest { now.time } else { now.time.after(FEED_EVERY) };
+        Some((items, dropped))
+    }
+}
+
+/// A console that watches.
+pub struct Watching {
+    pub(super) reader: Reader,
+    pub(super) next_snapshot: Time,
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// A console begins to watch; a second wish changes nothing.
+    pub(super) fn watch(&mut self, asker: &mut Asker, backlog: usize) {
+        if asker.watching.is_some() {
+            return;
+        }
+        asker.told.push_back(Told::Hello(self.hello()));
+        let feed = self.core.journal.feed();
+        let from = feed.subscribe();
+        let from = feed.back(from, backlog);
+        asker.watching = Some(Watching { reader: Reader::new(from), next_snapshot: Time::ZERO });
+    }
+
+    fn hello(&self) -> Hello {
+        let config = &self.core.config;
+        Hello {
+            version: env!("CARGO_PKG_VERSION").into(),
+            hostname: Printable::new(&config.server.hostname),
+            pid: std::process::id(),
+            settings: config.rows().into_iter().map(|row| Printable::new(row.name)).collect(),
+            next_servers: config.next_servers.iter().map(|s| Printable::new(&s.name)).collect(),
+        }
+    }
+
+    /// Tells an asker what happened, and how things stand, when it is time for that.
+    pub fn tell_news(&mut self, asker: &mut Asker) {
+        let Some(watching) = &mut asker.watching else { return };
+        let now = self.now;
+        if let Some((items, dropped)) = watching.reader.read(&mut self.core.journal, now) {
+            asker.told.push_back(Told::Feed { items, dropped });
+        }
+        if now.time >= watching.next_snapshot {
+            watching.next_snapshot = now.time.after(SNAPSHOT_EVERY);
+            let snapshot = self.snapshot();
+            asker.told.push_back(Told::Snapshot(Box::new(snapshot)));
+        }
+    }
+
+    /// How things stand.
+    fn snapshot(&mut self) -> Snapshot {
+        let (now, counts) = (self.now, self.core.queue.counts());
+        let (inbound, outbound) = self.sessions_now();
+        let sessions = self.session_lines(SESSIONS);
+        let stats = self.core.journal.stats(now);
+        let count = |counter| stats.counter(counter, Window::Start);
+        let longest = |measure| ms(stats.percentiles(measure, Window::Start).max);
+        let committed = Measure::Reply(Leg::In, Verb::Dot);
+        Snapshot {
+            at_ms: now.wall.as_micros().div_euclid(1000),
+            uptime_s: now.time.as_micros() / 1_000_000,
+            inbound,
+            outbound,
+            held_sessions: 0,
+            queue: counts.messages as u64,
+            deferred: counts.deferred as u64,
+            held: counts.held as u64,
+            accepted: count(Counter::Accepted),
+            delivered: count(Counter::Delivered),
+            bounced: count(Counter::Bounced),
+            rejected: count(Counter::Rejected),
+            replies_4xx: count(Counter::Replies4xx),
+            replies_5xx: count(Counter::Replies5xx),
+            p95_ms: ms(stats.percentiles(committed, Window::Minute).p95),
+            last_tick_ms: stats.last_tick().as_secs_f64() * 1000.0,
+            max_tick_ms: longest(Measure::Tick),
+            max_sync_ms: longest(Measure::Sync),
+            draining: self.life != Life::Running,
+            faults: 0,
+            sessions,
+        }
+    }
+
+    /// Sessions on both legs.
+    pub(super) fn sessions_now(&self) -> (u64, u64) {
+        let outbound = self.next.open.iter().map(Vec::len).sum::<usize>();
+        (self.inbound as u64, outbound as u64)
+    }
+
+    /// Some of the live sessions, those that did something last first.
+    fn session_lines(&mut self, limit: usize) -> Vec<SessionLine> {
+        let mut recent = self.core.journal.sessions().most_recent(limit);
+        recent.sort_by_key(|(_, last)| std::cmp::Reverse(*last));
+        let wanted: Vec<_> = recent.into_iter().map(|(id, _)| id).collect();
+        let mut lines: Vec<(usize, SessionLine)> = Vec::with_capacity(wanted.len());
+        for slot in self.slots.iter() {
+            let id = match slot {
+                Slot::Inbound(c) => c.id,
+                Slot::Outbound(c) => c.id,
+                _ => continue,
+            };
+            if let Some(place) = wanted.iter().position(|w| *w == id) {
+                if let Some(line) = self.session_line(slot) {
+                    lines.push((place, line));
+                }
+            }
+        }
+        lines.sort_by_key(|(place, _)| *place);
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
+}
+
+/// Microseconds as milliseconds.
+pub(super) fn ms(micros: u64) -> f64 {
+    micros as f64 / 1000.0
+}
