@@ -43,9 +43,9 @@ pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
 }
 
 /// Sets the permissions that new files do not get; gives those from before.
-pub fn set_umask(mask: u32) -> u32 {
+pub fn set_umask(mask: libc::mode_t) -> libc::mode_t {
     // SAFETY: takes a number, cannot fail.
-    u32::from(unsafe { libc::umask(mask as libc::mode_t) })
+    unsafe { libc::umask(mask) }
 }
 
 /// Locks a file for this process, until it is closed or the process ends: false when another has

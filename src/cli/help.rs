@@ -16,6 +16,8 @@ Usage:
         run the server
     mailflux send [-f SENDER] [-t] [-i] [RECIPIENT ...]
         submit the message on standard input, with the options of sendmail
+    mailflux ctl [--socket PATH] [--json] COMMAND [ARG ...]
+        one command to a running server ('mailflux ctl help' lists them)
     mailflux sink ADDRESS:PORT [--store DIR]
         a next server for trials: it accepts everything
     mailflux passwd USER
@@ -37,7 +39,7 @@ Examples:
     echo hello | mailflux send you@example.org
 
 Signals: TERM and INT end after open transactions had up to 10 s to finish, a
-second one ends at once.
+second one ends at once; HUP reads the configuration again.
 
 Exit codes: 0 fine, 64 usage, 65 bad or refused message, 69 server not
 reachable, 71 system error, 73 cannot create, 75 try again later,

@@ -4,6 +4,7 @@
 //! allowed; nothing else in the program may call it.
 
 mod check;
+mod ctl;
 mod demo;
 mod help;
 mod options;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use crate::base::{Failure, Printable, cause, exit, nearest};
 
 /// The commands beside running the server.
-const COMMANDS: &[&str] = &["passwd", "send", "sink"];
+const COMMANDS: &[&str] = &["ctl", "passwd", "send", "sink"];
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
@@ -57,6 +58,7 @@ fn dispatch(program: &OsString, args: Vec<String>) -> Result<(), Failure> {
         None => run::main(&args),
         Some("passwd") => passwd::main(&args[1..]),
         Some("send") => send::main(&args[1..]),
+        Some("ctl") => ctl::main(&args[1..]),
         Some("sink") => sink::main(&args[1..]),
         // How the demonstration runs its client; not for people.
         Some(demo::CLIENT) => demo::client(&args[1..]),

@@ -36,7 +36,8 @@ impl Config {
         let hostname = system_name();
         let config = Config::make(settings, &hostname, &HashSet::new(), &mut errors);
         match errors.first() {
-            None => Ok(Config { sources: self.sources.clone(), ..config }),
+            // Its file is read again at a reload.
+            None => Ok(Config { sources: self.sources.clone(), auth: self.auth.clone(), ..config }),
             Some(_) => {
                 let words: Vec<String> = errors.into_iter().map(|e| e.message).collect();
                 Err(words.join("; "))

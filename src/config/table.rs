@@ -117,7 +117,7 @@ use Preset::{Derived, Is, Unset};
 #[rustfmt::skip]
 const SERVER: &[Setting] = &[
     row("hostname", Kind::Domain, Derived("the system's name"),
-        "name in banner, EHLO and Received"),
+        "name in banner, EHLO and Received").live(),
     row("listen", Kind::Listen, Is("127.0.0.1:2525"),
         "addresses to accept mail on").live(),
     row("spool", Kind::Path, Is("spool"),

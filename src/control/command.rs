@@ -144,6 +144,8 @@ pub enum ShowPart {
     Hops,
     /// Each attempt with the remote reply.
     Attempts,
+    /// What is wrong with it.
+    Lint,
     /// All of it, made printable.
     Raw,
 }

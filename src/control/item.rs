@@ -54,7 +54,8 @@ mod tests {
     use crate::journal::{About, Event, Mark, Side, Verb, What};
 
     fn item() -> FeedItem {
-        let what = What::Line { side: Side::Server, tls: false, text: b"451 later", mark: Mark::Plain };
+        let what =
+            What::Line { side: Side::Server, tls: false, text: b"451 later", mark: Mark::Plain };
         let event = Event { now: Now::default(), session: "i7".parse().ok(), message: None, what };
         let delay = Duration::from_millis(1500);
         let mut item = FeedItem::new(1, delay, (Some(Verb::Rcpt), Some(451)), &event);

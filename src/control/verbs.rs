@@ -24,7 +24,7 @@ pub struct Verb {
 }
 
 const SESSION_VIEWS: &[&str] = &["ladder", "raw", "hex"];
-const SHOW_PARTS: &[&str] = &["envelope", "headers", "mime", "hops", "attempts", "raw"];
+const SHOW_PARTS: &[&str] = &["envelope", "headers", "mime", "hops", "attempts", "lint", "raw"];
 const CONFIGS: &[&str] = &["get", "set", "diff", "save", "reload"];
 const ANALYSES: &[&str] = &["latency", "senders", "recipients", "clients", "codes", "sizes"];
 const NEXTS: &[&str] = &["list", "pause", "resume"];
@@ -109,7 +109,7 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "show",
-        usage: "show QID [envelope|headers|mime|hops|attempts|raw]",
+        usage: "show QID [envelope|headers|mime|hops|attempts|lint|raw]",
         help: "a message in the queue",
         objects: SHOW_PARTS,
         parse: show,
@@ -288,6 +288,7 @@ fn show(args: &mut Args<'_>) -> Result<Command, CommandError> {
         Some("mime") => ShowPart::Mime,
         Some("hops") => ShowPart::Hops,
         Some("attempts") => ShowPart::Attempts,
+        Some("lint") => ShowPart::Lint,
         Some("raw") => ShowPart::Raw,
         _ => ShowPart::Envelope,
     };

@@ -353,6 +353,11 @@ impl Feed {
         }
     }
 
+    /// Somebody listens.
+    pub fn is_wanted(&self) -> bool {
+        self.consumers > 0
+    }
+
     /// The number of the next item.
     pub fn next_seq(&self) -> u64 {
         self.next_seq

@@ -122,12 +122,13 @@ impl Journal {
         let logged = log::log_enabled!(target: target, level);
         let fed = self.feed.admits(event.now.time);
         if logged || fed {
-            let item = FeedItem::new(seq, context.delay, (context.verb, context.code), event);
+            let mut item = FeedItem::new(seq, context.delay, (context.verb, context.code), event);
             if logged {
                 let line = logging::line(self.log_format, level, target, &item);
                 log::log!(target: target, level, "{line}");
             }
             if fed {
+                item.about = event.session.and_then(|id| self.sessions.about(id)).map(Box::new);
                 self.feed.push(item);
             }
         }
@@ -155,6 +156,9 @@ impl Journal {
             (context.code, context.answer) = (heard.code, heard.answer);
         }
         live.learn(&event.what, event.now.time);
+        if self.feed.is_wanted() {
+            live.learn_about(&event.what, &context);
+        }
         if context.answer.is_some_and(|a| a.verb == Verb::Mail && a.code / 100 == 2) {
             live.record.transactions += 1;
         }

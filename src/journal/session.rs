@@ -5,10 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::What;
-use super::dialogue::Dialogue;
+use super::dialogue::{Dialogue, Verb};
+use super::feed::About;
 use super::transcript::Chain;
-use crate::base::{Leg, MessageId, Now, SessionId, Time, Wall};
+use super::{Context, Side, What};
+use crate::base::{Leg, MessageId, Now, Printable, SessionId, Time, Wall};
 
 /// The record of a session, live or ended.
 #[derive(Clone, Debug)]
@@ -38,6 +39,17 @@ pub(super) struct Live {
     pub dialogue: Dialogue,
     /// When its last line was.
     last: Time,
+    /// What its lines said, while somebody listens.
+    about: Said,
+}
+
+/// What a session's lines said of it, for the feed.
+#[derive(Default, Debug)]
+struct Said {
+    helo: Option<Printable>,
+    from: Option<Printable>,
+    rcpt: Option<Printable>,
+    tls: bool,
 }
 
 impl Live {
@@ -52,7 +64,7 @@ impl Live {
             octets: 0,
             chain: Chain::default(),
         };
-        Live { record, dialogue: Dialogue::new(now.time), last: now.time }
+        Live { record, dialogue: Dialogue::new(now.time), last: now.time, about: Said::default() }
     }
 
     /// How long ago the last line was; this is the last one now.
@@ -60,6 +72,23 @@ impl Live {
         let elapsed = now.since(self.last);
         self.last = now;
         elapsed
+    }
+
+    /// Learns whom the session speaks of, from its lines.
+    pub fn learn_about(&mut self, what: &What<'_>, context: &Context) {
+        let What::Line { side, tls, text, .. } = *what else { return };
+        let about = &mut self.about;
+        about.tls = tls;
+        match (side, context.verb) {
+            (Side::Client, Some(Verb::Ehlo | Verb::Helo)) => {
+                let name = text.get(5..).unwrap_or_default().trim_ascii();
+                about.helo = Some(Printable::bounded(name, 255));
+            }
+            (Side::Client, Some(Verb::Rset)) => (about.from, about.rcpt) = (None, None),
+            (Side::Client, Some(Verb::Mail)) => (about.from, about.rcpt) = (path(text), None),
+            (Side::Client, Some(Verb::Rcpt)) => about.rcpt = path(text),
+            _ => {}
+        }
     }
 
     /// Learns from an event that is not a line.
@@ -76,6 +105,13 @@ impl Live {
             _ => {}
         }
     }
+}
+
+/// What stands in the angle brackets of a MAIL or RCPT command.
+fn path(command: &[u8]) -> Option<Printable> {
+    let start = command.iter().position(|b| *b == b'<')? + 1;
+    let length = command[start..].iter().rposition(|b| *b == b'>')?;
+    Some(Printable::bounded(&command[start..start + length], 512))
 }
 
 /// All sessions that the journal knows.
@@ -127,6 +163,21 @@ impl Sessions {
     pub fn get(&self, id: SessionId) -> Option<&SessionRecord> {
         let live = self.live.get(&id).map(|live| &live.record);
         live.or_else(|| self.ended().find(|(ended, _)| *ended == id).map(|(_, record)| record))
+    }
+
+    /// What is known of a live session, for an item of the feed.
+    pub(super) fn about(&self, id: SessionId) -> Option<About> {
+        let live = self.live.get(&id)?;
+        let peer = live.record.peer.map(|peer| peer.ip().to_canonical());
+        Some(About {
+            client: peer.filter(|_| id.leg == Leg::In),
+            next: live.record.next.as_deref().map(Printable::new),
+            helo: live.about.helo.clone(),
+            from: live.about.from.clone(),
+            rcpt: live.about.rcpt.clone(),
+            user: None,
+            tls: live.about.tls,
+        })
     }
 
     /// The ended ones, the last to end first.

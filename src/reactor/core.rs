@@ -4,19 +4,20 @@
 //! and the borrow checker holds the rule.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
 use super::net::Token;
 use super::store::Pending;
-use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
-use crate::config::{Config, NextServerSettings, RouteKey};
+use crate::base::{Address, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
+use crate::config::{Config, NextServerSettings};
 use crate::dns::{self, Hosts};
 use crate::journal::{Ending, Event, Journal, JournalConfig, Level, What};
 use crate::queue::bounce::{BOUNCES_PER_MINUTE, BounceLimiter};
-use crate::queue::routes::{Routes, Rule};
-use crate::queue::{Delivery, Outcome, Queue, QueueConfig, ServerId, ServerLimits};
-use crate::rules::Relay;
+use crate::queue::routes::Routes;
+use crate::queue::{Delivery, Outcome, Queue, ServerId};
+use crate::rules::{Relay, Ruling};
 use crate::sink::{Parcel, Sink};
 use crate::smtp::client::{ClientConfig, Transaction};
 use crate::smtp::server::ServerConfig;
@@ -49,9 +50,14 @@ pub struct Core<D: Disk> {
     pub(super) sink_session: ServerConfig,
     pub(super) routes: Routes,
     pub(super) limiter: BounceLimiter,
-    relay: Relay,
+    pub(super) relay: Relay,
     hosts: Hosts,
     draining: bool,
+    /// The settings of each next server, by [`ServerId`]; those of one that is gone stay while its
+    /// sessions do.
+    pub(super) servers: Vec<NextServerSettings>,
+    /// After a change of routes: the message that takes its route anew next.
+    pub(super) rerouting: Option<u64>,
     /// Sessions of the sink are told of: not beside a relay, whose figures they would double.
     pub(super) tells_of_sink: bool,
 }
@@ -66,36 +72,21 @@ impl<D: Disk> Core<D> {
         seed: u64,
         now: Now,
     ) -> Core<D> {
-        let server = &config.server;
-        let relay_session = ServerConfig {
-            hostname: server.hostname.clone(),
-            max_message_size: server.max_message_size,
-            max_recipients: server.max_recipients,
-            max_errors: server.max_errors,
-            max_hops: server.max_hops,
-            timeout: server.timeout,
-            starttls: false,
-        };
-        let servers: Vec<(String, ServerLimits)> =
-            config.next_servers.iter().map(|s| (s.name.clone(), limits_of(s))).collect();
-        let queue = QueueConfig {
-            interval: config.queue.interval,
-            retry_min: config.queue.retry_min,
-            retry_max: config.queue.retry_max,
-            expire: config.queue.expire,
-            delay_notice: config.queue.delay_notice,
-        };
+        let relay_session = session_config(&config.server);
+        let servers = limits_by_name(&config);
+        let ids: Vec<ServerId> = (0..).map(ServerId).take(servers.len()).collect();
         Core {
             journal: Journal::new(
                 JournalConfig { log_format: config.log.format, ..JournalConfig::default() },
                 now,
             ),
-            queue: Queue::new(queue, &servers, seed),
-            routes: routes_from(&config),
+            queue: Queue::new(queue_config(&config), &servers, seed),
+            routes: routes_from(&config, &ids),
+            rerouting: None,
+            servers: config.next_servers.clone(),
             limiter: BounceLimiter::new(BOUNCES_PER_MINUTE, seed),
-            relay: Relay::new(&server.relay_from, &server.relay_to),
-            // A sink takes what a relay would refuse: it is for trials.
-            sink_session: ServerConfig { max_message_size: 0, ..relay_session.clone() },
+            relay: Relay::new(&config.server.relay_from, &config.server.relay_to),
+            sink_session: sink_config(&relay_session),
             relay_session,
             spool,
             sink,
@@ -106,6 +97,11 @@ impl<D: Disk> Core<D> {
             tells_of_sink: false,
             config,
         }
+    }
+
+    /// What the relay rule says of a recipient, and why.
+    pub(super) fn ruling(&self, client: IpAddr, rcpt: &Address) -> Ruling<'_> {
+        self.relay.rule(client, false, rcpt)
     }
 
     /// The settings of a session.
@@ -172,7 +168,7 @@ impl<D: Disk> Core<D> {
 
     /// Something is to be done without waiting for an event.
     pub fn has_work(&self) -> bool {
-        self.has_commit() || self.spool.is_recovering()
+        self.has_commit() || self.spool.is_recovering() || self.rerouting.is_some()
     }
 
     /// When something is to be done whatever happens.
@@ -183,7 +179,7 @@ impl<D: Disk> Core<D> {
 
     /// A next server's settings.
     pub fn server(&self, server: ServerId) -> &NextServerSettings {
-        &self.config.next_servers[usize::from(server.0)]
+        &self.servers[usize::from(server.0)]
     }
 
     /// Where a next server may be reached, in the order in which to try.
@@ -337,28 +333,6 @@ impl<D: Disk> Core<D> {
     pub fn age(id: MessageId, now: Now) -> Duration {
         now.wall.since(Self::arrived(id))
     }
-}
-
-fn limits_of(server: &NextServerSettings) -> ServerLimits {
-    ServerLimits { connections: server.connections }
-}
-
-/// The table of routes, by numbers of next servers.
-fn routes_from(config: &Config) -> Routes {
-    let named = |name: &String| {
-        let at = config.next_servers.iter().position(|s| s.name == *name)?;
-        u16::try_from(at).ok().map(ServerId)
-    };
-    let rules = config.routes.iter().map(|route| {
-        let rule = match &route.key {
-            RouteKey::Domain(pattern) => Rule::Domain(pattern.clone()),
-            RouteKey::Sender(sender) => Rule::Sender(sender.clone()),
-            RouteKey::All => Rule::All,
-        };
-        (rule, route.next.iter().filter_map(named).collect())
-    });
-    let otherwise = named(&"default".to_owned()).into_iter().collect();
-    Routes::new(rules.collect(), otherwise)
 }
 
 /// The same outcome for every recipient of a delivery.

@@ -7,6 +7,7 @@
 
 mod accept;
 mod clock;
+mod configure;
 mod control;
 mod core;
 mod dispatch;
@@ -115,9 +116,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// Connections on both legs.
     pub fn connections(&self) -> usize {
-        let is_mail = |slot: &&Slot<N, D::File>| {
-            matches!(slot, Slot::Inbound(_) | Slot::Outbound(_))
-        };
+        let is_mail =
+            |slot: &&Slot<N, D::File>| matches!(slot, Slot::Inbound(_) | Slot::Outbound(_));
         self.slots.iter().filter(is_mail).count()
     }
 

@@ -35,6 +35,9 @@ impl<D: Disk> Core<D> {
             let record = Record::Failed(report.id, told.iter().map(|t| t.recipient).collect());
             self.report(record, &told, now);
         }
+        for id in &sweep.unrouted {
+            self.reroute_one(*id);
+        }
         let expire = self.config.queue.expire;
         for report in &sweep.late {
             let until = Self::arrived(report.id).after(expire);

@@ -3,13 +3,15 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::core::{Core, Role};
 use super::mio_net::MioNet;
 use super::net::Net;
 use super::{Life, Reactor};
-use crate::base::{Failure, cause, exit};
+use crate::base::{Failure, Printable, cause, exit};
 use crate::config::Config;
 use crate::dns::Hosts;
 use crate::journal::Level;
@@ -23,7 +25,8 @@ pub fn run(config: Config) -> Result<(), Failure> {
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
     let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
     let (relays, sinks) = (config.server.listen.clone(), sink_addresses(&config));
-    serve(config, spool, &relays, &sinks)
+    let control = config.server.control.clone();
+    serve(config, spool, &relays, &sinks, control.as_deref())
 }
 
 /// Runs nothing but the built-in sink: no spool, no next server.
@@ -31,7 +34,7 @@ pub fn run_sink(config: Config) -> Result<(), Failure> {
     sys::raise_file_limit();
     let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
     let sinks = sink_addresses(&config);
-    serve(config, spool, &[], &sinks)
+    serve(config, spool, &[], &sinks, None)
 }
 
 fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
@@ -43,6 +46,7 @@ fn serve<D: Disk>(
     spool: Spool<D>,
     relays: &[SocketAddr],
     sinks: &[SocketAddr],
+    control: Option<&Path>,
 ) -> Result<(), Failure> {
     let net = MioNet::new().map_err(|e| {
         Failure::new(exit::SYSTEM, format!("cannot wait for events: {}", cause(&e)))
@@ -65,8 +69,52 @@ fn serve<D: Disk>(
             reactor.core.listening(role, local, now);
         }
     }
+    if let Some(path) = control {
+        make_way(path)?;
+        // Nobody else may connect, not even for the moment between its making and a chmod.
+        let before = sys::set_umask(0o177);
+        let listening = reactor.listen_control(path);
+        sys::set_umask(before);
+        listening.map_err(|e| control_failure(path, &e))?;
+    }
     let result = reactor.run();
+    if let Some(path) = control {
+        // Left behind it would be taken for a stale one: no harm.
+        let _ = fs::remove_file(path);
+    }
     result.map_err(|e| Failure::new(exit::SYSTEM, format!("the event loop failed: {}", cause(&e))))
+}
+
+/// Takes a control socket away that a server which was killed left behind. This one holds the lock
+/// of its spool; but the setting may name the socket of another server, which is not taken away.
+fn make_way(path: &Path) -> Result<(), Failure> {
+    let shown = Printable::new(path.display().to_string());
+    let fail = |words: &str| {
+        let words = format!("cannot make the control socket {shown}: {words}; see server.control");
+        Err(Failure::new(exit::CANNOT_CREATE, words))
+    };
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(control_failure(path, &e)),
+        Ok(found) if !found.file_type().is_socket() => {
+            return fail("there is something else with that name");
+        }
+        Ok(_) => {}
+    }
+    if UnixStream::connect(path).is_ok() {
+        return fail("another server answers there");
+    }
+    fs::remove_file(path).map_err(|e| control_failure(path, &e))
+}
+
+fn control_failure(path: &Path, error: &io::Error) -> Failure {
+    let code = match error.kind() {
+        io::ErrorKind::PermissionDenied => exit::NO_PERMISSION,
+        _ => exit::CANNOT_CREATE,
+    };
+    let path = Printable::new(path.display().to_string());
+    let words = format!("cannot make the control socket {path}: {}", cause(error));
+    Failure::new(code, format!("{words}; choose another path with server.control, or none"))
 }
 
 fn spool_failure(error: &SpoolError) -> Failure {
@@ -127,7 +175,8 @@ impl<D: Disk> Core<D> {
         };
         self.say(now, Level::Info, &format!("{what} on {local}"));
         if role == Role::Sink {
-            for server in self.config.next_servers.iter_mut().filter(|s| s.is_sink && s.port == 0) {
+            let all = self.servers.iter_mut().chain(&mut self.config.next_servers);
+            for server in all.filter(|s| s.is_sink && s.port == 0) {
                 server.port = local.port();
             }
         }

@@ -4,6 +4,7 @@
 //! Every test starts a server of its own, in a folder of its own, on ports of its own.
 
 mod client;
+mod control;
 mod crash;
 mod dialogs;
 mod forward;

@@ -171,7 +171,15 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         for counter in slice.iter().flatten() {
             if let Some(message) = self.queued(*counter, listing.walk.filter.as_ref()) {
                 if listing.told == 0 {
-                    lines.push(Printable::new(listed(&["ID", "AGE", "SIZE", "STATE", "TRIES", "NEXT", "FROM → TO"])));
+                    lines.push(Printable::new(listed(&[
+                        "ID",
+                        "AGE",
+                        "SIZE",
+                        "STATE",
+                        "TRIES",
+                        "NEXT",
+                        "FROM → TO",
+                    ])));
                 }
                 lines.extend(message.lines(self.now).into_iter().map(Printable::from_shown));
                 listing.told += 1;
@@ -239,8 +247,7 @@ fn tell_followed(
         }
         return;
     }
-    let mut lines: Vec<Printable> =
-        shown.map(|item| Printable::from_shown(item.line())).collect();
+    let mut lines: Vec<Printable> = shown.map(|item| Printable::from_shown(item.line())).collect();
     if dropped > 0 {
         lines.push(Printable::new(format!("({dropped} lines were too many to be shown)")));
     }

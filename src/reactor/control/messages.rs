@@ -39,7 +39,6 @@ pub(super) struct Queued {
 struct QueuedRecipient {
     address: Address,
     state: &'static str,
-    held: bool,
     /// None when it is delivered: that is not kept.
     attempts: Option<u32>,
     last_reply: Option<Reply>,
@@ -78,7 +77,6 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                     None if *status == Status::Failed => "failed",
                     None => "delivered",
                 },
-                held: open.is_some_and(|r| r.held),
                 attempts: open.map(|r| r.attempts),
                 last_reply: open.and_then(|r| r.last_reply.cloned()),
                 next,
@@ -230,7 +228,10 @@ pub(super) fn done_report(doing: &Doing) -> Report {
         (1, Some(id)) if doing.messages.len() == 1 => format!("{id} {past}"),
         (n, _) => format!("{n} messages {past}"),
     };
-    Report { json: json!({ "action": action, "count": doing.done, "messages": ids }), lines: vec![line] }
+    Report {
+        json: json!({ "action": action, "count": doing.done, "messages": ids }),
+        lines: vec![line],
+    }
 }
 
 /// A row of `queue`: columns as wide as most of what stands in them.
@@ -240,13 +241,7 @@ pub(super) fn listed(columns: &[&str; 7]) -> String {
 }
 
 impl Queued {
-    fn holds(
-        &self,
-        expr: &Expr,
-        client: &Client,
-        recipients: &[Recipient],
-        header: &[u8],
-    ) -> bool {
+    fn holds(&self, expr: &Expr, client: &Client, recipients: &[Recipient], header: &[u8]) -> bool {
         let last = self.recipients.iter().rev().find_map(|r| r.last_reply.as_ref());
         let next = self.recipients.iter().find_map(|r| r.next.as_ref());
         expr.holds(&Fields {
@@ -328,8 +323,7 @@ impl Queued {
         let age = show_duration(whole_seconds(self.age(now)));
         let way = Printable::new(format!("<{from}> → {to}{more}"));
         let (id, size) = (self.id.short(), short_size(self.size));
-        let mut lines =
-            vec![listed(&[&id, &age, &size, state, &tries, &next, way.as_str()])];
+        let mut lines = vec![listed(&[&id, &age, &size, state, &tries, &next, way.as_str()])];
         if let Some(reply) = open.iter().find_map(|r| r.last_reply.as_ref()) {
             lines.push(format!("{:8}{}", "", Printable::bounded(render::reply_line(reply), 200)));
         }

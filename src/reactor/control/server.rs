@@ -64,8 +64,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     fn next_list(&self) -> Report {
         let mut rows: Vec<Value> = Vec::new();
-        let mut lines =
-            vec![format!("{:<16} {:<10} {:>5} {:>5} {:>7}  WHERE", "NAME", "STATE", "OPEN", "DUE", "WAITING")];
+        let mut lines = vec![format!(
+            "{:<16} {:<10} {:>5} {:>5} {:>7}  WHERE",
+            "NAME", "STATE", "OPEN", "DUE", "WAITING"
+        )];
         for view in self.core.queue.servers(self.now) {
             let open = self.next.open.get(usize::from(view.id.0)).map_or(0, Vec::len);
             let settings = self.core.server(view.id);
@@ -136,7 +138,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             self.begin_shutdown();
         }
         let (inbound, outbound) = self.sessions_now();
-        done(format!("ending: {inbound} inbound and {outbound} outbound sessions have 10 s to finish"))
+        done(format!(
+            "ending: {inbound} inbound and {outbound} outbound sessions have 10 s to finish"
+        ))
     }
 
     /// Whether a console runs in this process.

@@ -72,9 +72,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             self.slots.iter().filter_map(|slot| self.session_line(slot)).collect();
         // Oldest first, as their numbers tell.
         live.sort_by_key(|line| line.id[1..].parse::<u64>().unwrap_or(0));
-        let mut lines = vec![row(&[
-            "ID", "PEER", "STATE", "AGE", "TLS", "USER", "FROM", "RCPTS", "BYTES",
-        ])];
+        let mut lines =
+            vec![row(&["ID", "PEER", "STATE", "AGE", "TLS", "USER", "FROM", "RCPTS", "BYTES"])];
         let mut rows: Vec<Value> = Vec::with_capacity(live.len());
         for line in &live {
             lines.push(live_row(line));
@@ -151,17 +150,7 @@ fn live_row(line: &SessionLine) -> String {
         _ => String::new(),
     };
     let (rcpts, bytes) = (line.rcpts.to_string(), line.bytes.to_string());
-    row(&[
-        &line.id,
-        &line.peer,
-        line.state.as_str(),
-        &age,
-        tls,
-        user,
-        &way,
-        &rcpts,
-        &bytes,
-    ])
+    row(&[&line.id, &line.peer, line.state.as_str(), &age, tls, user, &way, &rcpts, &bytes])
 }
 
 fn live_json(line: &SessionLine) -> Value {
@@ -228,7 +217,8 @@ fn hex(lines: &[Line<'_>]) -> Vec<String> {
                 let _ = write!(row, " {octet:02x}");
             }
             row.push_str(&"   ".repeat(16 - octets.len()));
-            let visible = octets.iter().map(|b| if (b' '..=b'~').contains(b) { *b as char } else { '.' });
+            let visible =
+                octets.iter().map(|b| if (b' '..=b'~').contains(b) { *b as char } else { '.' });
             row.push_str("  ");
             row.extend(visible);
             out.push(row);

@@ -91,6 +91,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             .into_iter()
             .filter(|row| !old.iter().any(|(name, value)| *name == row.name && *value == row.value))
             .map(|row| row.name)
+            .filter(|name| !kept.contains(name))
             .collect();
         let mut lines = vec![match changed.len() {
             0 => "read again; nothing is different".to_owned(),

@@ -152,7 +152,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn admit_asker(&mut self, mut stream: N::Stream, user: u32) {
         let allowed = user == sys::effective_user() || user == 0;
         let token = self.slots.next_token();
-        if !allowed || self.askers.len() >= MAX_ASKERS || self.net.register(&mut stream, token).is_err() {
+        if !allowed
+            || self.askers.len() >= MAX_ASKERS
+            || self.net.register(&mut stream, token).is_err()
+        {
             return;
         }
         let asking = Asking::new(Link::new(stream, token, true), self.now);
@@ -164,7 +167,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// The share of an asker's connection in a tick.
     pub fn turn_asking(&mut self, token: Token) -> After {
         let Some(Slot::Asking(asking)) = self.slots.get_mut(token) else { return After::Wait };
-        if asking.link.phase == Phase::Open && !asking.hear(&mut self.net, &mut self.scratch, self.now)
+        if asking.link.phase == Phase::Open
+            && !asking.hear(&mut self.net, &mut self.scratch, self.now)
         {
             asking.link.close(self.now.time);
         }

@@ -18,6 +18,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub(super) fn status(&mut self) -> Report {
         let (now, counts) = (self.now, self.core.queue.counts());
         let (inbound, outbound) = self.sessions_now();
+        let console = self.has_console();
         let stats = self.core.journal.stats(now);
         let count = |counter| stats.counter(counter, Window::Start);
         let longest = |measure| ms(stats.percentiles(measure, Window::Start).max);
@@ -25,7 +26,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
             "uptime_s": now.time.as_micros() / 1_000_000,
-            "console": self.has_console(),
+            "console": console,
             "inbound": inbound,
             "outbound": outbound,
             "held_sessions": 0,
@@ -106,9 +107,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 /// `help [VERB]`
 pub(super) fn help(verb: Option<&str>) -> Report {
     let shown = VERBS.iter().filter(|v| verb.is_none_or(|name| v.name == name));
-    let rows: Vec<Value> = shown
-        .map(|v| json!({ "verb": v.name, "usage": v.usage, "help": v.help }))
-        .collect();
+    let rows: Vec<Value> =
+        shown.map(|v| json!({ "verb": v.name, "usage": v.usage, "help": v.help })).collect();
     let lines = match verb.and_then(find) {
         Some(verb) => vec![verb.usage.to_owned(), format!("    {}", verb.help)],
         None => {

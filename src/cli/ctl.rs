@@ -1,0 +1,131 @@
+//! `ctl`: one command to a running server, and its answer.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use getopts::{Matches, Options, ParsingStyle};
+use serde_json::json;
+
+use super::options::{add_config_options, parse, sources};
+use super::{print, usage};
+use crate::base::{Failure, Printable, cause, exit};
+use crate::config::{Purpose, load};
+use crate::control::{Request, Told, line_of_args};
+
+/// The exit code of a command that the server did not do.
+const REFUSED: u8 = 1;
+
+/// `mailflux ctl [--socket PATH] [--json] COMMAND [ARG ...]`
+pub(super) fn main(args: &[String]) -> Result<(), Failure> {
+    let matches = parse(&options(), args)?;
+    if matches.opt_present("help") {
+        return print(&options().usage(BRIEF));
+    }
+    if matches.free.is_empty() {
+        return Err(usage("a command is missing, for instance: mailflux ctl status"));
+    }
+    let (path, stream) = connect(&matches)?;
+    let json = matches.opt_present("json");
+    let request = Request::Run { id: 0, line: line_of_args(&matches.free), json };
+    match converse(stream, &request, json) {
+        Ok(None) => Ok(()),
+        Ok(Some(refusal)) => Err(Failure::new(REFUSED, refusal)),
+        // Who has heard enough and closed the output is no failure.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => {
+            let words = format!("the server at {} gave no answer: {}", shown(&path), cause(&e));
+            Err(Failure::new(exit::UNAVAILABLE, words))
+        }
+    }
+}
+
+const BRIEF: &str = "mailflux ctl [--socket PATH] [--json] COMMAND [ARG ...]\n\n\
+    One command to a running server; prints its answer. 'mailflux ctl help' lists the commands.";
+
+/// The options of those who ask a running server.
+pub(super) fn options() -> Options {
+    let mut options = Options::new();
+    options.parsing_style(ParsingStyle::StopAtFirstFree);
+    add_config_options(&mut options);
+    options.optopt("d", "spool", "short for server.spool", "DIR");
+    options.optopt(
+        "",
+        "socket",
+        "the server's control socket; else that of its configuration",
+        "PATH",
+    );
+    options.optflag("", "json", "the answer as JSON");
+    options.optflag("h", "help", "print this; then exit");
+    options
+}
+
+/// Connects to the server that is meant.
+pub(super) fn connect(matches: &Matches) -> Result<(PathBuf, UnixStream), Failure> {
+    let path = match matches.opt_str("socket") {
+        Some(path) => PathBuf::from(path),
+        None => load(&sources(matches, Purpose::Find))?.server.control.ok_or_else(|| {
+            let words = "the server has no control socket: server.control is empty";
+            Failure::new(exit::UNAVAILABLE, words)
+        })?,
+    };
+    match UnixStream::connect(&path) {
+        Ok(stream) => Ok((path, stream)),
+        Err(e) => {
+            let (code, hint) = match e.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    (exit::NO_PERMISSION, "; ask as the user that the server runs as")
+                }
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    (exit::UNAVAILABLE, "; is it running? see -c, --socket")
+                }
+                _ => (exit::UNAVAILABLE, ""),
+            };
+            let words = format!("no server answers at {}: {}{hint}", shown(&path), cause(&e));
+            Err(Failure::new(code, words))
+        }
+    }
+}
+
+pub(super) fn shown(path: &Path) -> Printable {
+    Printable::new(path.display().to_string())
+}
+
+/// Asks, and prints what comes; says why the server did not do it, if it did not.
+fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Option<String>> {
+    let mut asking = serde_json::to_vec(request)?;
+    asking.push(b'\n');
+    (&stream).write_all(&asking)?;
+    let mut out = io::stdout().lock();
+    let (mut ended_line, mut refusal) = (true, None);
+    for line in BufReader::new(stream).split(b'\n') {
+        match serde_json::from_slice::<Told>(&line?)? {
+            Told::Lines { lines, .. } => {
+                lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+                out.flush()?;
+            }
+            Told::Json { part, .. } => {
+                ended_line = part.ends_with('\n');
+                out.write_all(part.as_bytes())?;
+                out.flush()?;
+            }
+            Told::Fault { column, message, .. } => {
+                if json {
+                    writeln!(out, "{}", json!({ "error": message, "column": column }))?;
+                }
+                let place = column.map_or(String::new(), |column| format!("column {column}: "));
+                refusal = Some(format!("{place}{message}"));
+            }
+            Told::End { .. } => {
+                if !ended_line {
+                    writeln!(out)?;
+                }
+                out.flush()?;
+                return Ok(refusal);
+            }
+            Told::Bye { why } => return Err(io::Error::other(why.into_string())),
+            Told::Hello(_) | Told::Feed { .. } | Told::Snapshot(_) => {}
+        }
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}

@@ -1,0 +1,122 @@
+//! From the settings to what the parts are told, at the start and at each change while running.
+
+use super::core::Core;
+use crate::base::{MessageId, Now, Recipient};
+use crate::config::{Config, NextServerSettings, RouteKey, ServerSettings};
+use crate::queue::routes::{Routes, Rule};
+use crate::queue::{QueueConfig, ServerId, ServerLimits};
+use crate::rules::Relay;
+use crate::smtp::server::ServerConfig;
+use crate::spool::Disk;
+
+impl<D: Disk> Core<D> {
+    /// Takes a new configuration. Mail that waits takes its route anew, a slice a tick.
+    pub(super) fn reconfigure(&mut self, config: Config, now: Now) {
+        self.relay_session = session_config(&config.server);
+        self.sink_session = sink_config(&self.relay_session);
+        self.relay = Relay::new(&config.server.relay_from, &config.server.relay_to);
+        let servers = limits_by_name(&config);
+        let ids = self.queue.reconfigure(queue_config(&config), &servers, now);
+        for (id, settings) in ids.iter().zip(&config.next_servers) {
+            let at = usize::from(id.0);
+            match self.servers.get_mut(at) {
+                Some(known) => known.clone_from(settings),
+                // Ids are handed out without gaps.
+                None => self.servers.push(settings.clone()),
+            }
+        }
+        self.routes = routes_from(&config, &ids);
+        let before = (&self.config.routes, &self.config.next_servers);
+        if before != (&config.routes, &config.next_servers) {
+            self.rerouting = Some(0);
+        }
+        self.config = config;
+    }
+
+    /// Next servers that were ever named.
+    pub(super) fn servers(&self) -> usize {
+        self.servers.len()
+    }
+
+    /// Gives some messages that wait their route anew, after the routes have changed.
+    pub(super) fn reroute(&mut self) {
+        /// Their envelopes may have to be read: about 2 ms.
+        const SLICE: usize = 128;
+        let Some(from) = self.rerouting else { return };
+        let slice: Vec<u64> = self.queue.counters(from).take(SLICE).collect();
+        self.rerouting = slice.last().and_then(|last| last.checked_add(1));
+        for counter in slice {
+            if let Some(id) = self.queue.id_of(counter) {
+                self.reroute_one(id);
+            }
+        }
+    }
+
+    /// A message whose envelope cannot be read stays as it is; its next attempt says why.
+    pub(super) fn reroute_one(&mut self, id: MessageId) {
+        let Ok(head) = self.spool.head(id) else { return };
+        let (from, recipients) = (head.envelope.from.clone(), head.envelope.recipients.clone());
+        let way = |(i, rcpt): (u32, &Recipient)| {
+            let next = self.routes.route(from.as_ref(), &rcpt.address).first()?;
+            Some((i, *next))
+        };
+        let routes: Vec<(u32, ServerId)> = (0..).zip(&recipients).filter_map(way).collect();
+        self.queue.reroute(id.counter, &routes);
+    }
+}
+
+/// What sessions that relay are told.
+pub(super) fn session_config(server: &ServerSettings) -> ServerConfig {
+    ServerConfig {
+        hostname: server.hostname.clone(),
+        max_message_size: server.max_message_size,
+        max_recipients: server.max_recipients,
+        max_errors: server.max_errors,
+        max_hops: server.max_hops,
+        timeout: server.timeout,
+        starttls: false,
+    }
+}
+
+/// What sessions of the sink are told. It takes what a relay would refuse: it is for trials.
+pub(super) fn sink_config(relay: &ServerConfig) -> ServerConfig {
+    ServerConfig { max_message_size: 0, ..relay.clone() }
+}
+
+/// The schedule.
+pub(super) fn queue_config(config: &Config) -> QueueConfig {
+    QueueConfig {
+        interval: config.queue.interval,
+        retry_min: config.queue.retry_min,
+        retry_max: config.queue.retry_max,
+        expire: config.queue.expire,
+        delay_notice: config.queue.delay_notice,
+    }
+}
+
+/// The next servers, as the queue knows them.
+pub(super) fn limits_by_name(config: &Config) -> Vec<(String, ServerLimits)> {
+    config.next_servers.iter().map(|s| (s.name.clone(), limits_of(s))).collect()
+}
+
+fn limits_of(server: &NextServerSettings) -> ServerLimits {
+    ServerLimits { connections: server.connections }
+}
+
+/// The table of routes. `ids` are those of the next servers, in their order.
+pub(super) fn routes_from(config: &Config, ids: &[ServerId]) -> Routes {
+    let named = |name: &String| {
+        let at = config.next_servers.iter().position(|s| s.name == *name)?;
+        ids.get(at).copied()
+    };
+    let rules = config.routes.iter().map(|route| {
+        let rule = match &route.key {
+            RouteKey::Domain(pattern) => Rule::Domain(pattern.clone()),
+            RouteKey::Sender(sender) => Rule::Sender(sender.clone()),
+            RouteKey::All => Rule::All,
+        };
+        (rule, route.next.iter().filter_map(named).collect())
+    });
+    let otherwise = named(&"default".to_owned()).into_iter().collect();
+    Routes::new(rules.collect(), otherwise)
+}
