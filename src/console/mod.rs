@@ -179,6 +179,10 @@ impl Console {
             Told::Lines { lines, .. } => {
                 lines.into_iter().for_each(|line| self.answers.push(Part::Answer, line));
             }
+            Told::Fault { column, message, .. } => {
+                let place = column.map_or(String::new(), |column| format!("column {column}: "));
+                self.answers.push(Part::Answer, Printable::from_shown(format!("{place}{message}")));
+            }
             Told::End { id, ok: false } if id == self.last_request => self.answers.refused(),
             Told::End { .. } | Told::Json { .. } => {}
             Told::Feed { items, dropped } => {
