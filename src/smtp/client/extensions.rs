@@ -21,6 +21,8 @@ pub struct Extensions {
     pub size: Option<u64>,
     /// RFC 9422, `LIMITS RCPTMAX`: RCPT commands in one transaction.
     pub rcpt_max: Option<u32>,
+    /// RFC 9422, `LIMITS RCPTDOMAINMAX`: domains among the recipients of one transaction.
+    pub rcpt_domain_max: Option<u32>,
     /// RFC 9422, `LIMITS MAILMAX`: transactions on one connection.
     pub mail_max: Option<u32>,
 }
@@ -58,6 +60,7 @@ impl Extensions {
         let value = Some(u32::try_from(value).unwrap_or(u32::MAX));
         match name.to_ascii_uppercase().as_str() {
             "RCPTMAX" => self.rcpt_max = value,
+            "RCPTDOMAINMAX" => self.rcpt_domain_max = value,
             "MAILMAX" => self.mail_max = value,
             _ => {}
         }
@@ -81,7 +84,7 @@ mod tests {
     fn all_of_them_in_any_case() {
         let all = parse(
             "mx.example hello\nPIPELINING\nchunking\n8BitMime\nsmtputf8\nDSN\nSTARTTLS\nsize \
-             52428800\nLIMITS RCPTMAX=100 mailmax=7\nHELP\nENHANCEDSTATUSCODES",
+             52428800\nLIMITS RCPTMAX=100 mailmax=7 RcptDomainMax=3\nHELP\nENHANCEDSTATUSCODES",
         );
         let expected = Extensions {
             pipelining: true,
@@ -92,6 +95,7 @@ mod tests {
             starttls: true,
             size: Some(52_428_800),
             rcpt_max: Some(100),
+            rcpt_domain_max: Some(3),
             mail_max: Some(7),
         };
         assert_eq!(all, expected);

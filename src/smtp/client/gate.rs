@@ -37,6 +37,7 @@ impl ClientSession {
     pub fn verdict(&mut self, verdict: Verdict, now: Time) {
         let Gate::Asked(step) = self.gate else { return };
         self.gate = Gate::Open;
+        self.excuse(now);
         match verdict {
             Verdict::Drop => self.lose(self.loss("dropped at the gate")),
             Verdict::Refuse(reply) if matches!(reply.class(), 4 | 5) => self.refused(step, &reply),

@@ -216,6 +216,8 @@ pub struct ClientSession {
     /// MAIL commands that this connection may still carry.
     left: u32,
     deadline: Time,
+    /// When the last question was put, if one is out.
+    asked: Time,
 }
 
 impl ClientSession {
@@ -234,6 +236,7 @@ impl ClientSession {
             transactions: 0,
             left: u32::MAX,
             deadline: Time::NEVER,
+            asked: Time::ZERO,
         }
     }
 
@@ -253,7 +256,10 @@ impl ClientSession {
             return self.listen(input, now);
         }
         match self.act(now) {
-            Some(action) => (0, action),
+            Some(action) => {
+                self.asked = now;
+                (0, action)
+            }
             None => self.listen(input, now),
         }
     }
@@ -266,7 +272,7 @@ impl ClientSession {
     pub fn begin(&mut self, order: Transaction, now: Time) {
         assert!(self.is_idle(), "begin() in state {}", self.state_name());
         let unfit = transaction::unfit(&order, &self.extensions);
-        let tx = Tx::new(order);
+        let tx = Tx::new(order, &self.config.timeouts, now);
         self.state = match unfit {
             Some(reply) => State::Settle(tx, Settlement::all(&reply), Then::Idle),
             None if tx.order.recipients.is_empty() => State::Done(Then::Idle),
@@ -286,7 +292,10 @@ impl ClientSession {
     pub fn transmitted(&mut self, now: Time) {
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             State::Content(tx, Content::Flow(Mode::Dot, _)) => State::Content(tx, Content::End),
-            State::Content(tx, Content::Flow(mode, onset)) => State::Final(tx, mode, onset),
+            State::Content(mut tx, Content::Flow(mode, onset)) => {
+                tx.content_ends(&self.config.timeouts);
+                State::Final(tx, mode, onset)
+            }
             other => other,
         };
         self.arm(now);
@@ -379,11 +388,19 @@ impl ClientSession {
         }
     }
 
+    /// What the gate took of a transaction's time is not the server's.
+    fn excuse(&mut self, now: Time) {
+        if let State::Mail(tx) | State::Content(tx, _) = &mut self.state {
+            tx.excuse(now.since(self.asked));
+        }
+    }
+
     /// Sets the deadline for what is awaited now. Called when something was sent and when a whole
     /// reply came, never for parts of one.
     fn arm(&mut self, now: Time) {
         self.deadline = match self.awaits() {
-            Some((_, wait)) => now.after(wait),
+            // Nor can a whole transaction be dripped for ever.
+            Some((_, wait)) => now.after(wait).min(self.tx().map_or(Time::NEVER, |tx| tx.until)),
             None => Time::NEVER,
         };
     }

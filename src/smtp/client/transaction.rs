@@ -8,11 +8,12 @@
 //! BDAT never stands in a batch with RCPT: its content follows at once, and if the recipients were
 //! refused nobody may be left to guess whether those octets are content or commands.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::extensions::Extensions;
-use super::types::{MAX_REPLY_TEXT, Transaction};
-use crate::base::{BodyType, Enhanced, Notify, Reply, Ret};
+use super::types::{MAX_REPLY_TEXT, Timeouts, Transaction};
+use crate::base::{BodyType, Domain, Enhanced, Notify, Reply, Ret, Time};
 use crate::smtp::Stage;
 
 /// Octets from which on a batch of commands is sent; it exceeds this by one command at most.
@@ -127,10 +128,16 @@ pub(super) struct Tx {
     fates: Vec<Fate>,
     /// RCPT commands made, for RCPTMAX.
     made: u32,
+    /// Their domains, for RCPTDOMAINMAX; kept only where that is offered.
+    domains: BTreeSet<String>,
+    /// From when on no more recipients are named.
+    enough: Time,
+    /// When the server's time for what is under way is up, however lively it is.
+    pub(super) until: Time,
 }
 
 impl Tx {
-    pub(super) fn new(order: Transaction) -> Tx {
+    pub(super) fn new(order: Transaction, limits: &Timeouts, now: Time) -> Tx {
         Tx {
             fates: vec![Fate::Open; order.recipients.len()],
             standing: Standing::Unheard,
@@ -139,12 +146,31 @@ impl Tx {
             awaited: VecDeque::new(),
             accepted: 0,
             made: 0,
+            domains: BTreeSet::new(),
+            enough: now.after(limits.transaction / 2),
+            until: now.after(limits.transaction),
             order,
         }
     }
 
+    /// Content begins: it has a time of its own, by its size.
+    pub(super) fn content_begins(&mut self, limits: &Timeouts, now: Time) {
+        let wait = Duration::from_secs(self.order.size / limits.rate.max(1));
+        self.until = now.after(limits.transaction).after(wait);
+    }
+
+    /// For so long the server was not the one to wait for.
+    pub(super) fn excuse(&mut self, wait: Duration) {
+        (self.enough, self.until) = (self.enough.after(wait), self.until.after(wait));
+    }
+
+    /// Content is out, or in our queue: from now on its answer is waited for.
+    pub(super) fn content_ends(&mut self, limits: &Timeouts) {
+        self.until = self.until.after(limits.dot);
+    }
+
     /// What comes next. The rules about batches are all here.
-    pub(super) fn next(&mut self, offered: &Extensions) -> Next {
+    pub(super) fn next(&mut self, offered: &Extensions, now: Time) -> Next {
         let ready = !self.batch.is_empty();
         if ready && (!offered.pipelining || self.batch.len() >= SLICE) {
             return Next::Send;
@@ -155,10 +181,13 @@ impl Tx {
         if let Standing::Refused(_) = self.standing {
             return Next::End;
         }
-        if let Cursor::Rcpt(i) = self.cursor {
-            if i >= self.fates.len() || offered.rcpt_max.is_some_and(|max| self.made >= max) {
-                self.cursor = Cursor::Data;
-            }
+        if let Cursor::Rcpt(from) = self.cursor {
+            let full = offered.rcpt_max.is_some_and(|max| self.made >= max);
+            let next = (from..self.fates.len()).find(|i| self.has_room(*i, offered));
+            self.cursor = match next.filter(|_| !full && now < self.enough) {
+                Some(i) => Cursor::Rcpt(i),
+                None => Cursor::Data,
+            };
         }
         match self.cursor {
             Cursor::Mail => Next::Ask(Step::Mail),
@@ -170,6 +199,21 @@ impl Tx {
             Cursor::Last => Next::Ask(Step::Last),
             Cursor::Sent | Cursor::Refused(_) if ready => Next::Send,
             Cursor::Sent | Cursor::Refused(_) => Next::End,
+        }
+    }
+
+    /// Whether RCPTDOMAINMAX leaves room for this recipient's domain (RFC 9422 section 5.3). Those
+    /// that are passed over have the next transaction.
+    fn has_room(&self, i: usize, offered: &Extensions) -> bool {
+        let Some(max) = offered.rcpt_domain_max else { return true };
+        self.domains.len() < max as usize || self.domains.contains(&self.domain(i))
+    }
+
+    fn domain(&self, i: usize) -> String {
+        match self.order.recipients[i].1.address.domain() {
+            Some(Domain::Name(domain) | Domain::Literal(domain)) => domain.to_ascii_lowercase(),
+            // A bare postmaster's is the server's own.
+            None => String::new(),
         }
     }
 
@@ -236,6 +280,9 @@ impl Tx {
         line.extend_from_slice(b"\r\n");
         self.awaited.push_back(Command::Rcpt(i));
         self.made = self.made.saturating_add(1);
+        if offered.rcpt_domain_max.is_some() {
+            self.domains.insert(self.domain(i));
+        }
         self.cursor = Cursor::Rcpt(i + 1);
     }
 

@@ -56,7 +56,7 @@ impl ClientSession {
     /// Makes, sends or ends the commands of a transaction. None: the state has changed, or there
     /// is nothing to do.
     fn advance(&mut self, mut tx: Tx, now: Time) -> Option<Action> {
-        match tx.next(&self.extensions) {
+        match tx.next(&self.extensions, now) {
             Next::Ask(step) => self.ask(State::Mail(tx), step),
             Next::Send => {
                 let batch = std::mem::take(&mut tx.batch);
@@ -85,12 +85,14 @@ impl ClientSession {
                 Some(Action::Send(batch))
             }
             Content::Start(mode) => {
+                tx.content_begins(&self.config.timeouts, now);
                 self.state = State::Content(tx, Content::Flow(mode, Onset::InTime));
                 self.arm(now);
                 Some(Action::Transmit(mode))
             }
             Content::End => self.ask(State::Content(tx, at), Step::Dot),
             Content::Dot => {
+                tx.content_ends(&self.config.timeouts);
                 self.state = State::Final(tx, Mode::Dot, Onset::InTime);
                 self.arm(now);
                 Some(Action::Dot)

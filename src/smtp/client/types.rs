@@ -65,11 +65,17 @@ pub struct Timeouts {
     pub rset: Duration,
     /// For the reply to QUIT: it is only a courtesy.
     pub quit: Duration,
+    /// For all commands of a transaction up to its content, and once more for its content. When
+    /// half of it is spent no more recipients are named; the others have the next transaction.
+    pub transaction: Duration,
+    /// Octets of content for which a server has a second more. One that takes an octet now and
+    /// then makes progress, and would otherwise hold a message for ever.
+    pub rate: u64,
 }
 
 impl Default for Timeouts {
-    /// The minima of RFC 5321; those for STARTTLS, RSET and QUIT, of which it says nothing, are
-    /// ours.
+    /// The minima of RFC 5321; those for STARTTLS, RSET, QUIT and whole transactions, of which it
+    /// says nothing, are ours.
     fn default() -> Timeouts {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         Timeouts {
@@ -83,6 +89,8 @@ impl Default for Timeouts {
             dot: minutes(10),
             rset: minutes(1),
             quit: Duration::from_secs(5),
+            transaction: minutes(60),
+            rate: 500,
         }
     }
 }

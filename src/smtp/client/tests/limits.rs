@@ -201,3 +201,31 @@ fn a_refused_transaction_beyond_rcptmax() {
     let report = Play::after_ehlo("LIMITS RCPTMAX=1", &script).order(order(&to)).run();
     assert_eq!(report.told(), ["10 failed 554 no", "11 untried", "12 untried", "done"]);
 }
+
+#[test]
+fn limits_rcptdomainmax() {
+    let script = [
+        ("MAIL", "250 ok"),
+        ("RCPT TO:<a@x>", "250 ok"),
+        ("RCPT TO:<b@y>", "250 ok"),
+        ("RCPT TO:<c@X>", "250 ok"),
+        ("DATA", "354 go"),
+        (".", "250 ok"),
+        ("MAIL", "250 ok"),
+        ("RCPT TO:<d@z>", "250 ok"),
+        ("RCPT TO:<postmaster>", "250 ok"),
+        ("DATA", "354 go"),
+        (".", "250 ok"),
+        ("QUIT", "221 bye"),
+    ];
+    let (first, second) = (order(&["a@x", "b@y", "d@z", "c@X"]), order(&["d@z", "postmaster"]));
+    for pipelining in ["", "PIPELINING\n"] {
+        let offered = format!("{pipelining}LIMITS RCPTDOMAINMAX=2");
+        let play = Play::after_ehlo(&offered, &script).order(first.clone()).order(second.clone());
+        let report = play.run();
+        let delivered = |n: u32| format!("{n} delivered 250 ok");
+        let told = [&delivered(10), &delivered(11), "12 untried", &delivered(13), "done"];
+        assert_eq!(report.told[0], told);
+        assert_eq!(report.told[1], [&delivered(10), &delivered(11), "done"]);
+    }
+}

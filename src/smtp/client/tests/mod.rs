@@ -6,6 +6,7 @@ mod gate;
 mod hostile;
 mod invariants;
 mod limits;
+mod slow;
 mod starttls;
 
 use std::collections::VecDeque;
