@@ -5,6 +5,7 @@
 //! reactor's business; here is only what can be said.
 
 mod command;
+mod docs;
 mod item;
 mod parse;
 mod verbs;
@@ -18,6 +19,7 @@ pub use command::{
     Analysis, Command, ConfigCommand, Follow, MessageAction, NextCommand, SessionView, ShowPart,
     Which,
 };
+pub use docs::commands_page;
 pub use item::item_holds;
 pub use parse::CommandError;
 pub use verbs::{TRACES, VERBS, Verb, find};
