@@ -20,36 +20,7 @@ answers.
 
 "#;
 
-const LANGUAGE: &str = r#"
-## The language of `where`
-
-    mailflux ctl queue where 'rcpt ~ "@example\.net$" && reply >= 400'
-    mailflux ctl follow where 'client in 192.0.2.0/24 && delay > 1s'
-
-Fields: `client`, `helo`, `from`, `rcpt`, `size`, `subject`, `header.NAME`, `verb`, `reply`,
-`delay`, `tls`, `user`, `session`, `id`, `next`. Operators: `==`, `!=`, `<`, `<=`, `>`, `>=`, `~` (a
-regular expression fits), `in` (a list, or networks), `&&`, `||`, `!`, parentheses. After `where` all
-that remains of the line is one expression. Sizes (`50M`) and durations (`1s`) have units, texts
-stand in double quotes; `==` and `in` do not mind the case of letters, `~` does unless it begins
-with `(?i)`. A comparison with what is not known is false.
-
-## For programs
-
-With `--json` each answer is one JSON value; `follow` writes one a line, for ever. An answer that is
-refused is `{"error": TEXT, "column": N}`. Times are Unix seconds or null.
-
-| command | fields |
-| --- | --- |
-| `status` | `version pid uptime_s console inbound outbound held_sessions queue deferred held accepted delivered bounced rejected bytes_in bytes_out last_tick_ms max_tick_ms max_sync_ms` |
-| `queue` | `messages`: `id size sender received next_attempt held recipients`, each recipient with `address state attempts last_reply next`; `state` is pending, deferred, delivered or failed; `attempts` of one that is done is null |
-| `sessions` | `sessions`: `id leg peer state held age_s tls user from rcpts bytes last` |
-| `stats` | counters by name, `reply_codes`, `next_reply_codes`, `stages` with `count p50 p95 p99 max` in milliseconds; the same for `minute`, `hour` and `day` |
-| `next list` | `next_servers`: `name host port state since until connections due carried waiting last_reply` |
-| `config get` | `settings`: `name value source`; of one setting these three |
-
-The socket itself speaks lines of JSON; `src/control/wire.rs` describes them. It belongs to the
-server's user (mode 0600), and the server asks the system who is at the other end.
-"#;
+const LANGUAGE: &str = include_str!("language.md");
 
 /// The whole page, in Markdown.
 pub fn commands_page() -> String {
