@@ -54,7 +54,12 @@ fn connect(listen: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Failure> {
         };
         let address = SocketAddr::new(ip, address.port());
         match TcpStream::connect_timeout(&address, CONNECT) {
-            Ok(stream) => return Ok((stream, address)),
+            Ok(stream) => {
+                // What is written is written whole: waiting for more to put into a segment (RFC
+                // 896) would only make the server wait.
+                let _ = stream.set_nodelay(true);
+                return Ok((stream, address));
+            }
             Err(e) => last = Some((address, e)),
         }
     }
