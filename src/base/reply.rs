@@ -125,6 +125,8 @@ impl Reply {
 
     /// Appends the octets for the wire, CRLF after each line.
     pub fn write_to(&self, out: &mut Vec<u8>) {
+        // Each line has some 12 octets beside its text; most replies have one.
+        out.reserve(self.text.len() + 32);
         let mut lines = self.lines().peekable();
         while let Some(line) = lines.next() {
             self.write_line(line, lines.peek().is_none(), out);

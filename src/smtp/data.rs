@@ -114,7 +114,8 @@ pub struct DotEncoder {
 impl DotEncoder {
     /// Appends the next part of the content, encoded, to `out`.
     pub fn encode(&mut self, mut chunk: &[u8], out: &mut Vec<u8>) {
-        out.reserve(chunk.len());
+        // With room for what ends it.
+        out.reserve(chunk.len() + b"\r\n.\r\n".len());
         while !chunk.is_empty() {
             if self.place == Place::Start && chunk[0] == b'.' {
                 out.push(b'.');
