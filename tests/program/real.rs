@@ -232,3 +232,22 @@ fn maildir(store: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(store.join("new")) else { return Vec::new() };
     entries.map(|e| std::fs::read_to_string(e.unwrap().path()).unwrap()).collect()
 }
+
+/// The figures of docs/performance.md can be had by anyone; here only that they come.
+#[test]
+fn bench() {
+    let (Some(python), Some(_)) = (tool("python3"), tool("smtp-source")) else { return };
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/bench"));
+    command.args(["mailflux", "--rounds", "1", "--messages", "50", "--large", "0", "--idle", "3"]);
+    command.args(["--mailflux", env!("CARGO_BIN_EXE_mailflux"), "--scratch"]).arg(scratch.path());
+    let path = std::env::var("PATH").unwrap_or_default();
+    let table = run(command.env("PATH", format!("{path}:/usr/sbin")), b"");
+    for figure in ["new | delivered msg/s", "kept | accepted msg/s", "fifty | p99 ms"] {
+        assert!(table.contains(&format!("| mailflux | {figure} |")), "{table}");
+    }
+}
