@@ -28,8 +28,8 @@
 //! again, so all recipients of one delivery have been tried equally often.
 //!
 //! A failed recipient stays here until [`Queue::reported`] says that its bounce is durable. So a
-//! full disk, or the cap on bounces, postpones a bounce and never loses one: it is given out again
-//! a minute later. After a crash the recipient is simply tried once more.
+//! full disk, or the cap on bounces, postpones a bounce and never loses one: it is given out again,
+//! after `retry_min` or a minute. After a crash the recipient is simply tried once more.
 //!
 //! A next server has a state of its own, so that its mail waits without timers and without counted
 //! attempts when it cannot be reached:

@@ -191,13 +191,22 @@ impl Queue {
     }
 
     /// The connection was lost within the transaction. Recipients without an outcome are deferred
-    /// as by a 4xx, with `why`. The third different message in a row is the server's own failure.
-    pub fn lost(&mut self, delivery: Delivery, outcomes: &[Outcome], why: &Reply, now: Now) {
+    /// as by a 4xx, with `why`. The third different message in a row is the server's own failure:
+    /// then it is true.
+    pub fn lost(
+        &mut self,
+        delivery: Delivery,
+        outcomes: &[Outcome],
+        why: &Reply,
+        now: Now,
+    ) -> bool {
         self.settle(&delivery, outcomes, &Rest::Lost(why), now);
         let server = &mut self.servers[usize::from(delivery.server.0)];
-        if server.lost(delivery.id.counter) {
+        let is_its_own = server.lost(delivery.id.counter);
+        if is_its_own {
             server.failed(why, &self.config, &mut self.rng, now.time);
         }
+        is_its_own
     }
 
     /// The earliest time at which a server that backs off may be probed for the sake of work that

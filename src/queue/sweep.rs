@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::schedule::seconds;
 use super::server::State;
-use super::store::{Node, Parts, Place};
+use super::store::{Node, Part, Parts, Place};
 use super::{Queue, ServerId};
 use crate::base::{MessageId, Now, Reply, Time};
 
@@ -24,7 +24,8 @@ pub const REPORT_AGAIN: Duration = Duration::from_secs(60);
 pub struct Sweep {
     /// Recipients that failed or expired, until [`Queue::reported`] is told that their sender was.
     pub failed: Vec<Report>,
-    /// Recipients that are late; given out once.
+    /// Recipients that are late; given out once, unless [`Queue::unreported`] says that it was in
+    /// vain.
     pub late: Vec<Report>,
     /// Messages for a next server that is gone from the configuration: give them a new one with
     /// [`Queue::reroute`].
@@ -68,8 +69,8 @@ impl Queue {
     /// Reports what failed since the last call, and looks at the next slice of all messages when
     /// it is time for that. Cheap before [`Queue::next_sweep`]; call it once a tick.
     ///
-    /// A failed recipient that [`Queue::reported`] is not told about is given out again after
-    /// [`REPORT_AGAIN`].
+    /// A failed recipient that neither [`Queue::reported`] nor [`Queue::unreported`] is told about is
+    /// given out again after [`REPORT_AGAIN`].
     pub fn sweep(&mut self, now: Now) -> Sweep {
         let mut sweep = Sweep::default();
         while sweep.has_room() {
@@ -111,6 +112,24 @@ impl Queue {
             self.release_replies(&gone);
             if !kept.is_empty() {
                 self.attach(Node { parts: Parts::new(kept), ..node });
+            }
+        }
+    }
+
+    /// These could not be reported, for reasons that are not theirs: they are given out again, those
+    /// that failed after `retry_min`, those that are late by the next sweep.
+    pub fn unreported(&mut self, counter: u64, recipients: &[u32], now: Now) {
+        let due = now.time.after(self.config.retry_min).into();
+        for slot in self.slot_list(counter) {
+            let node = &mut self.store[slot];
+            let is_meant = |part: &Part| recipients.contains(&part.recipient);
+            if let Place::Failed { expired, .. } = node.place {
+                if node.parts.all().iter().any(is_meant) {
+                    node.place = Place::Failed { expired, due };
+                }
+            } else {
+                let late = node.parts.all_mut().iter_mut().filter(|part| is_meant(part));
+                late.for_each(|part| part.delayed = false);
             }
         }
     }

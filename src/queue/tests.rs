@@ -386,18 +386,17 @@ fn a_loss_defers_its_message_and_three_in_a_row_stop_the_server() {
     let lose = |q: &mut Queue| {
         let delivery = q.take(A).unwrap();
         let counter = delivery.id.counter;
-        q.lost(delivery, &[], &down(), at(0));
-        counter
+        (counter, q.lost(delivery, &[], &down(), at(0)))
     };
-    assert_eq!((lose(&mut q), lose(&mut q)), (0, 1));
+    assert_eq!((lose(&mut q), lose(&mut q)), ((0, false), (1, false)));
     assert!(q.connections_wanted(A, 0, at(0)) > 0);
     let view = q.message(0, at(0)).unwrap();
     assert_eq!((view.recipients[0].attempts, view.recipients[0].last_reply), (1, Some(&down())));
     // A transaction that ends forgives.
     attempt(&mut q, A, Ending::Deferred, at(0));
-    assert_eq!((lose(&mut q), lose(&mut q)), (3, 4));
+    assert_eq!((lose(&mut q), lose(&mut q)), ((3, false), (4, false)));
     assert!(q.connections_wanted(A, 0, at(0)) > 0);
-    lose(&mut q);
+    assert_eq!(lose(&mut q), (5, true));
     assert_eq!(q.connections_wanted(A, 0, at(0)), 0);
     assert!(matches!(q.server(A, at(0)).state, ServerState::BackingOff { .. }));
     assert_eq!(q.counts(), Counts { messages: 10, deferred: 6, held: 0 });

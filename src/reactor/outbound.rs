@@ -91,6 +91,8 @@ pub struct Carrying {
     pub size: u64,
     /// One for each recipient that was tried.
     pub outcomes: Vec<Outcome>,
+    /// Those that were taken by a server without DSN, whose sender asked to be told of success.
+    pub relayed: Vec<(u32, Reply)>,
 }
 
 /// A connection to a next server.
@@ -338,7 +340,8 @@ impl<S> Outbound<S> {
     }
 
     fn carry(&mut self, delivery: Delivery, transaction: Transaction, now: Now) {
-        self.carrying = Some(Carrying { delivery, size: transaction.size, outcomes: Vec::new() });
+        let size = transaction.size;
+        self.carrying = Some(Carrying { delivery, size, outcomes: vec![], relayed: vec![] });
         self.session.begin(transaction, now.time);
     }
 
@@ -371,8 +374,7 @@ impl<S> Outbound<S> {
             Action::Outcome { recipient, ending, reply, relayed_without_dsn, .. } => {
                 if let Some(carrying) = &mut self.carrying {
                     if relayed_without_dsn {
-                        // While the message is there to be told of.
-                        core.report_relayed(&carrying.delivery, recipient, &reply, now);
+                        carrying.relayed.push((recipient, reply.clone()));
                     }
                     core.outcome(self.id, carrying, recipient, (ending, &reply), now);
                     carrying.outcomes.push(Outcome { recipient, ending, reply });

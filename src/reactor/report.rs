@@ -51,13 +51,19 @@ impl<D: Disk> Core<D> {
     pub(super) fn report_relayed(
         &mut self,
         delivery: &Delivery,
-        recipient: u32,
-        reply: &Reply,
+        relayed: Vec<(u32, Reply)>,
         now: Now,
     ) {
         let remote = Some(self.server(delivery.server).host.clone());
-        let told = Told { recipient, fate: Fate::Relayed, reply: Some(reply.clone()), remote };
-        self.report(Record::Relayed(delivery.id, vec![recipient]), &[told], now);
+        let told = |(recipient, reply)| Told {
+            recipient,
+            fate: Fate::Relayed,
+            reply: Some(reply),
+            remote: remote.clone(),
+        };
+        let told: Vec<Told> = relayed.into_iter().map(told).collect();
+        let recipients = told.iter().map(|t| t.recipient).collect();
+        self.report(Record::Relayed(delivery.id, recipients), &told, now);
     }
 
     fn told(&self, report: &Report, fate: impl Fn(&crate::queue::Reported) -> Fate) -> Vec<Told> {
@@ -81,16 +87,23 @@ impl<D: Disk> Core<D> {
                 self.queue.remove(id.counter);
                 return;
             }
-            Err(e) => return self.say(now, Level::Error, &format!("{}: {e}", id.short())),
+            Err(e) => {
+                self.unreported(&record, now);
+                return self.say(now, Level::Error, &format!("{}: {e}", id.short()));
+            }
         };
         let Some(plan) = plan_bounce(id, &head.envelope, head.body, told) else {
             return self.record(&record, now);
         };
         let sender = head.envelope.from.as_ref();
         if !sender.is_none_or(|sender| self.limiter.allow(sender, now.time)) {
+            if let Record::Late(..) = record {
+                self.unreported(&record, now);
+            }
             return;
         }
-        if let Err(e) = self.queue_notification(record, &plan, &head, now) {
+        if let Err(e) = self.queue_notification(record.clone(), &plan, &head, now) {
+            self.unreported(&record, now);
             self.say(now, Level::Error, &format!("{}: cannot queue a bounce: {e}", id.short()));
         }
     }
@@ -142,7 +155,17 @@ impl<D: Disk> Core<D> {
             let what = What::Bounced { bounce, recipients: list.len() };
             self.note(now, None, Some(*id), what);
             self.record(record, now);
+        } else {
+            self.unreported(record, now);
         }
+    }
+
+    /// The disk did not let us, or the cap on notifications: the queue gives it out again.
+    fn unreported(&mut self, record: &Record, now: Now) {
+        let (Record::Failed(id, recipients) | Record::Late(id, recipients)) = record else {
+            return;
+        };
+        self.queue.unreported(id.counter, recipients, now);
     }
 
     fn record(&mut self, record: &Record, now: Now) {

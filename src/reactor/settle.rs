@@ -4,7 +4,7 @@ use super::core::Core;
 use super::outbound::Carrying;
 use crate::base::{Enhanced, MessageId, Now, Reply, SessionId, Status};
 use crate::journal::{Ending, Level, What};
-use crate::queue::ServerId;
+use crate::queue::{Delivery, ServerId};
 use crate::smtp::client::Fault;
 use crate::spool::Disk;
 
@@ -28,8 +28,23 @@ impl<D: Disk> Core<D> {
             let what = What::Outcome { recipient: &address, ending, reply, next: &next };
             self.note(now, Some(session), Some(id), what);
         }
-        if ending == Ending::Delivered {
+        // Those of whom the sender is to be told are told of first, all together.
+        let is_told = carrying.relayed.iter().any(|(told, _)| *told == recipient);
+        if ending == Ending::Delivered && !is_told {
             self.mark(id, recipient, Status::Delivered, now);
+        }
+    }
+
+    /// A server without DSN took the message for these recipients, whose sender asked for news of
+    /// success: it hears of them once, and while the message is there to be told of.
+    fn relayed(&mut self, delivery: &Delivery, relayed: Vec<(u32, Reply)>, now: Now) {
+        if relayed.is_empty() {
+            return;
+        }
+        let recipients: Vec<u32> = relayed.iter().map(|(recipient, _)| *recipient).collect();
+        self.report_relayed(delivery, relayed, now);
+        for recipient in recipients {
+            self.mark(delivery.id, recipient, Status::Delivered, now);
         }
     }
 
@@ -44,11 +59,15 @@ impl<D: Disk> Core<D> {
 
     /// A transaction is over. `fault` is why its connection ended, when it ended with it.
     pub(super) fn settle(&mut self, carrying: Carrying, fault: Option<&Fault>, now: Now) {
-        let Carrying { delivery, outcomes, .. } = carrying;
+        let Carrying { delivery, outcomes, relayed, .. } = carrying;
+        self.relayed(&delivery, relayed, now);
         match fault.filter(|f| f.in_transaction()) {
             Some(fault) => {
                 let why = fault.reply().unwrap_or_else(no_words);
-                self.queue.lost(delivery, &outcomes, &why, now);
+                let server = delivery.server;
+                if self.queue.lost(delivery, &outcomes, &why, now) {
+                    self.tell_of_failure(server, &why, now);
+                }
             }
             None => self.queue.finished(delivery, &outcomes, now),
         }
@@ -62,6 +81,10 @@ impl<D: Disk> Core<D> {
     /// A next server cannot be reached, or does not want us.
     pub(super) fn server_failed(&mut self, server: ServerId, why: &Reply, now: Now) {
         self.queue.failed(server, why, now);
+        self.tell_of_failure(server, why, now);
+    }
+
+    fn tell_of_failure(&mut self, server: ServerId, why: &Reply, now: Now) {
         let name = self.server(server).name.clone();
         let state = String::from_utf8_lossy(&why.on_one_line()).into_owned();
         let what = What::NextServer { name: &name, state: &state, level: Level::Warn };

@@ -219,6 +219,39 @@ fn closed_idle_connection() {
     assert!(mails[1].to[0].contains("<c@"));
 }
 
+/// Who asked for news of success hears once of all recipients that a server without DSN took; of
+/// the others, each in its own way.
+#[test]
+fn mail_relayed_to_a_server_without_dsn() {
+    let next = Next::scripted(|moment| match moment.stage {
+        Stage::Helo => Act::Say("250-next.example.net\r\n250 PIPELINING\r\n".into()),
+        Stage::Rcpt if moment.line.contains("<never@") => say("550 5.1.1 No such user"),
+        _ => Act::Usual,
+    });
+    let setup = eager(next.address);
+    let server = setup.start();
+    let mut client = server.ehlo();
+    client.command("MAIL FROM:<a@example.org> ENVID=e1").expect(250);
+    for (who, notify) in [("x", "SUCCESS"), ("y", "SUCCESS,DELAY"), ("z", "FAILURE")] {
+        client.command(&format!("RCPT TO:<{who}@x.example> NOTIFY={notify}")).expect(250);
+    }
+    client.command("RCPT TO:<never@x.example> NOTIFY=SUCCESS,FAILURE").expect(250);
+    client.command("DATA").expect(354);
+    client.send("Subject: x\r\n\r\n.\r\n").unwrap();
+    client.reply().unwrap().expect(250);
+    let mails = next.wait(3);
+    wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+    assert_eq!(next.count(), 3, "{mails:?}");
+    let notice = |word: &str| {
+        let mut with = mails.iter().filter(|m| m.text().contains(&format!("Action: {word}")));
+        let text = with.next().unwrap_or_else(|| panic!("no {word}: {mails:?}")).text();
+        let lines = text.lines().filter(|line| line.starts_with("Final-Recipient"));
+        lines.map(|line| line[17..].to_owned()).collect::<Vec<String>>()
+    };
+    assert_eq!(notice("relayed"), ["rfc822; x@x.example", "rfc822; y@x.example"]);
+    assert_eq!(notice("failed"), ["rfc822; never@x.example"]);
+}
+
 /// The client has said all it has to say, and reads on.
 #[test]
 fn half_closed_client_gets_its_replies() {

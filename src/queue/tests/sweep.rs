@@ -65,6 +65,38 @@ fn a_failure_is_given_out_until_it_is_reported() {
     is_empty(&q);
 }
 
+/// A report that our disk did not take is due again when a server that failed would be, not a
+/// minute later; and it is given out once.
+#[test]
+fn what_could_not_be_reported_is_given_out_again_soon() {
+    let mut q = queue();
+    add(&mut q, 1, at(0));
+    add(&mut q, 2, at(0));
+    attempt(&mut q, A, Ending::Failed, at(0));
+    attempt(&mut q, A, Ending::Deferred, at(0));
+    let told = |sweep: &Sweep| -> Vec<(u64, u64)> {
+        let numbers = |list: &[Report]| list.iter().map(|r| r.id.counter).sum();
+        vec![(numbers(&sweep.failed), numbers(&sweep.late))]
+    };
+    assert_eq!(told(&sweep(&mut q, at(0))), [(1, 0)]);
+    q.unreported(1, &[0], at(0));
+    assert_eq!(told(&sweep(&mut q, at(14))), [(0, 0)]);
+    assert_eq!(told(&sweep(&mut q, at(30))), [(1, 0)]);
+    q.unreported(1, &[7], at(30));
+    assert_eq!(told(&sweep(&mut q, at(60))), [(0, 0)]);
+    q.reported(1, &[0]);
+    // So is word of a delay.
+    attempt(&mut q, A, Ending::Deferred, at(60));
+    let late = 4 * HOUR;
+    assert_eq!(told(&sweep(&mut q, at(late))), [(0, 2)]);
+    q.unreported(2, &[0], at(late));
+    q.unreported(3, &[0], at(late));
+    assert_eq!(told(&sweep(&mut q, at(late + 15))), [(0, 0)], "it is about to be tried");
+    attempt(&mut q, A, Ending::Deferred, at(late + 15));
+    assert_eq!(told(&sweep(&mut q, at(late + 60))), [(0, 2)]);
+    assert_eq!(told(&sweep(&mut q, at(late + 75))), [(0, 0)]);
+}
+
 #[test]
 fn nothing_that_is_not_failed_can_be_reported_away() {
     let mut q = queue();
