@@ -69,12 +69,12 @@ fn linked_as_sendmail_it_is_sendmail() {
 }
 
 #[test]
-fn without_a_server_it_is_75() {
+fn without_a_server_it_is_69() {
     let place = Place::new();
     // A port on which nobody listens any more.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let ended = send(&place, &address, &["a@x.org"], "hello\n");
-    assert_eq!(ended.code, 75);
+    assert_eq!(ended.code, 69);
     let words = format!("no server answers on {address}: connection refused; ");
     assert!(ended.stderr.starts_with(&words), "{}", ended.stderr);
 }

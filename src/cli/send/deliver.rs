@@ -65,7 +65,7 @@ fn connect(listen: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Failure> {
     }
     let why = last.map(|(address, e)| format!("{address}: {}", cause(&e)));
     let message = format!("no server answers on {}; is mailflux running?", why.unwrap_or_default());
-    Err(Failure::new(exit::TRY_LATER, message))
+    Err(Failure::new(exit::UNAVAILABLE, message))
 }
 
 /// One conversation.

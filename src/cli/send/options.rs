@@ -35,8 +35,8 @@ Submits the message on standard input to the server of the configuration. Adds
 Date, Message-ID and From where they are missing; takes Bcc out. Names without
 a domain get server.hostname. With -t recipients on the command line are added
 to those of the header. Exit codes: 0 all recipients were taken, 65 the message
-or a recipient was refused for good, 75 no server answers or one was refused
-for now; those that were taken stay taken.";
+or a recipient was refused for good, 69 no server answers or it does not want
+us, 75 a recipient was refused for now; those that were taken stay taken.";
 
 fn options() -> Options {
     let mut options = Options::new();
