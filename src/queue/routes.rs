@@ -9,6 +9,10 @@
 //! Domains are compared without regard to case. So is the whole of a sender: its local part belongs
 //! to another system (RFC 5321 section 2.4), but no two senders on earth differ in case alone. An
 //! address literal and a bare `postmaster` have no domain that a rule could name.
+//!
+//! A rule may name several next servers. Mail goes to the first of them that takes mail; when that
+//! cannot be reached or does not want us, what waits goes to the next one, and back when the first
+//! is there again. When none takes mail it waits for the first.
 
 use super::ServerId;
 use crate::base::{Address, DomainPattern};
@@ -52,6 +56,11 @@ impl Routes {
         };
         let found = self.rules.iter().find(|(rule, _)| fits(rule));
         found.map_or(&self.otherwise, |(_, servers)| servers)
+    }
+
+    /// Whether any mail has more than one way.
+    pub fn have_choices(&self) -> bool {
+        self.rules.iter().any(|(_, servers)| servers.len() > 1)
     }
 }
 
@@ -120,6 +129,7 @@ mod tests {
         let list = vec![ServerId(4), ServerId(2)];
         let routes = Routes::new(vec![(Rule::All, list.clone())], vec![]);
         assert_eq!(routes.route(None, &address("a@b")), list);
+        assert!(routes.have_choices() && !self::routes(&["*"]).have_choices());
         assert!(Routes::new(vec![], vec![]).route(None, &address("a@b")).is_empty());
     }
 }

@@ -113,6 +113,15 @@ impl MessageView<'_> {
 }
 
 impl Queue {
+    /// Whether mail may go to this server now: it is open, or due for a probe.
+    pub fn takes_mail(&self, server: ServerId, now: Now) -> bool {
+        match self.servers[usize::from(server.0)].state {
+            State::Open { .. } => true,
+            State::BackingOff { until } => until <= now.time,
+            State::Paused | State::Gone => false,
+        }
+    }
+
     /// How many messages there are, without counting them.
     pub fn counts(&self) -> Counts {
         Counts { messages: self.index.len(), ..self.counts }

@@ -1,7 +1,7 @@
 //! From the settings to what the parts are told, at the start and at each change while running.
 
 use super::core::Core;
-use crate::base::{MessageId, Now, Recipient};
+use crate::base::{Address, MessageId, Now, Recipient};
 use crate::config::{Config, NextServerSettings, RouteKey, ServerSettings};
 use crate::queue::routes::{Routes, Rule};
 use crate::queue::{QueueConfig, ServerId, ServerLimits};
@@ -38,8 +38,9 @@ impl<D: Disk> Core<D> {
         self.servers.len()
     }
 
-    /// Gives some messages that wait their route anew, after the routes have changed.
-    pub(super) fn reroute(&mut self) {
+    /// Gives some messages that wait their route anew, after the routes or the servers on them have
+    /// changed.
+    pub(super) fn reroute(&mut self, now: Now) {
         /// Their envelopes may have to be read: about 2 ms.
         const SLICE: usize = 128;
         let Some(from) = self.rerouting else { return };
@@ -47,21 +48,33 @@ impl<D: Disk> Core<D> {
         self.rerouting = slice.last().and_then(|last| last.checked_add(1));
         for counter in slice {
             if let Some(id) = self.queue.id_of(counter) {
-                self.reroute_one(id);
+                self.reroute_one(id, now);
             }
         }
     }
 
     /// A message whose envelope cannot be read stays as it is; its next attempt says why.
-    pub(super) fn reroute_one(&mut self, id: MessageId) {
+    pub(super) fn reroute_one(&mut self, id: MessageId, now: Now) {
         let Ok(head) = self.spool.head(id) else { return };
         let (from, recipients) = (head.envelope.from.clone(), head.envelope.recipients.clone());
-        let way = |(i, rcpt): (u32, &Recipient)| {
-            let next = self.routes.route(from.as_ref(), &rcpt.address).first()?;
-            Some((i, *next))
-        };
+        let way =
+            |(i, rcpt): (u32, &Recipient)| Some((i, self.way(from.as_ref(), &rcpt.address, now)?));
         let routes: Vec<(u32, ServerId)> = (0..).zip(&recipients).filter_map(way).collect();
         self.queue.reroute(id.counter, &routes);
+    }
+
+    /// The first next server on a recipient's route that takes mail; when none does, the first.
+    pub(super) fn way(&self, from: Option<&Address>, rcpt: &Address, now: Now) -> Option<ServerId> {
+        let route = self.routes.route(from, rcpt);
+        let takes = |server: &&ServerId| self.queue.takes_mail(**server, now);
+        route.iter().find(takes).or(route.first()).copied()
+    }
+
+    /// A server has come or gone: mail that has a choice takes its route anew.
+    pub(super) fn choose_anew(&mut self) {
+        if self.routes.have_choices() {
+            self.rerouting = Some(0);
+        }
     }
 }
 

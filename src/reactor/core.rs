@@ -286,7 +286,7 @@ impl<D: Disk> Core<D> {
             self.say(now, Level::Error, complaint);
         }
         for head in found.heads {
-            let mut routes = self.routes_of(&head.envelope);
+            let mut routes = self.routes_of(&head.envelope, now);
             for (route, status) in routes.iter_mut().zip(&head.statuses) {
                 route.2 = *status;
             }

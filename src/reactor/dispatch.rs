@@ -31,7 +31,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// connections for what is left.
     pub fn dispatch(&mut self) {
         self.core.sweep(self.now);
-        self.core.reroute();
+        self.core.reroute(self.now);
         if !self.core.may_forward() {
             return;
         }

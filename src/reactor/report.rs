@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use super::store::{Owner, Pending};
-use crate::base::{MessageId, Now, Reply, Status};
+use crate::base::{Envelope, MessageId, Now, Reply, Status};
 use crate::journal::{Level, What};
 use crate::queue::bounce::{Fate, MAX_HEADER, Original, Plan, Told, plan_bounce};
 use crate::queue::{Delivery, Report, ServerId};
@@ -36,7 +36,7 @@ impl<D: Disk> Core<D> {
             self.report(record, &told, now);
         }
         for id in &sweep.unrouted {
-            self.reroute_one(*id);
+            self.reroute_one(*id, now);
         }
         let expire = self.config.queue.expire;
         for report in &sweep.late {
@@ -135,7 +135,7 @@ impl<D: Disk> Core<D> {
         let mut incoming = self.spool.begin(&plan.envelope, now)?;
         let octets = plan.compose(&original, &hostname, incoming.id(), now.wall);
         self.spool.append(&mut incoming, &octets)?;
-        let routes = self.routes_of(&plan.envelope);
+        let routes = self.routes_of(&plan.envelope, now);
         self.spool.finish(incoming);
         self.pending.push(Pending { owner: Owner::Report(record), routes });
         Ok(())
@@ -192,13 +192,10 @@ impl<D: Disk> Core<D> {
         }
     }
 
-    /// The route of each recipient.
-    pub(super) fn routes_of(
-        &self,
-        envelope: &crate::base::Envelope,
-    ) -> Vec<(u32, ServerId, Status)> {
+    /// The way that each recipient takes first.
+    pub(super) fn routes_of(&self, envelope: &Envelope, now: Now) -> Vec<(u32, ServerId, Status)> {
         let from = envelope.from.as_ref();
-        let way = |rcpt| self.routes.route(from, rcpt).first().copied().unwrap_or(ServerId(0));
+        let way = |rcpt| self.way(from, rcpt, now).unwrap_or(ServerId(0));
         (0..)
             .zip(&envelope.recipients)
             .map(|(i, r)| (i, way(&r.address), Status::Pending))

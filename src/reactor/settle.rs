@@ -4,7 +4,7 @@ use super::core::Core;
 use super::outbound::Carrying;
 use crate::base::{Enhanced, MessageId, Now, Reply, SessionId, Status};
 use crate::journal::{Ending, Level, What};
-use crate::queue::{Delivery, ServerId};
+use crate::queue::{Delivery, ServerId, ServerState};
 use crate::smtp::client::Fault;
 use crate::spool::Disk;
 
@@ -61,25 +61,38 @@ impl<D: Disk> Core<D> {
     pub(super) fn settle(&mut self, carrying: Carrying, fault: Option<&Fault>, now: Now) {
         let Carrying { delivery, outcomes, relayed, .. } = carrying;
         self.relayed(&delivery, relayed, now);
+        let (id, server) = (delivery.id, delivery.server);
         match fault.filter(|f| f.in_transaction()) {
             Some(fault) => {
                 let why = fault.reply().unwrap_or_else(no_words);
-                let server = delivery.server;
                 if self.queue.lost(delivery, &outcomes, &why, now) {
+                    self.choose_anew();
                     self.tell_of_failure(server, &why, now);
                 }
             }
             None => self.queue.finished(delivery, &outcomes, now),
         }
+        if self.routes.have_choices() && !self.queue.takes_mail(server, now) {
+            // Mail that was on its way when its server failed.
+            self.reroute_one(id, now);
+        }
     }
 
     /// A next server greeted us and took our EHLO.
     pub(super) fn server_alive(&mut self, server: ServerId, now: Now) {
+        let was_away =
+            matches!(self.queue.server(server, now).state, ServerState::BackingOff { .. });
         self.queue.alive(server, now);
+        if was_away {
+            self.choose_anew();
+        }
     }
 
     /// A next server cannot be reached, or does not want us.
     pub(super) fn server_failed(&mut self, server: ServerId, why: &Reply, now: Now) {
+        if self.queue.takes_mail(server, now) {
+            self.choose_anew();
+        }
         self.queue.failed(server, why, now);
         self.tell_of_failure(server, why, now);
     }

@@ -67,7 +67,7 @@ impl<D: Disk> Core<D> {
             parcel.append(&trace).map_err(|e| sink_reply(&e))?;
             return Ok(Storing::Sink(parcel));
         }
-        let routes = self.routes_of(envelope);
+        let routes = self.routes_of(envelope, now);
         let mut incoming = self.spool.begin(envelope, now).map_err(|e| e.reply())?;
         let trace = received(envelope, hostname, incoming.id(), now.wall);
         self.spool.append(&mut incoming, &trace).map_err(|e| e.reply())?;

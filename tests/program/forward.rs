@@ -219,6 +219,39 @@ fn closed_idle_connection() {
     assert!(mails[1].to[0].contains("<c@"));
 }
 
+/// A route with two next servers: mail goes to the first that takes mail, what waits goes along,
+/// and new mail comes back when the first is there again.
+#[test]
+fn next_servers_of_a_route_are_tried_in_order() {
+    let (first, last) = (free_address(), Next::new());
+    let named = |name: &str, address: std::net::SocketAddr| {
+        let (host, port) = (address.ip(), address.port());
+        [format!("next_server.{name}.host={host}"), format!("next_server.{name}.port={port}")]
+    };
+    let mut setup = eager(free_address()).set("routes.*=one, two");
+    for setting in named("one", first).into_iter().chain(named("two", last.address)) {
+        setup = setup.set(&setting);
+    }
+    let _server = setup.start();
+    for n in 0..3 {
+        submit(&setup, &[&format!("r{n}@x.example")]);
+    }
+    last.wait(3);
+    let first = Next::at(first, |moment| match moment.stage {
+        // It greets, and has a way of its own to say that it does not want us.
+        Stage::Mail if moment.connection == 3 => say("530 5.7.0 Go away"),
+        _ => Act::Usual,
+    });
+    let sent = std::cell::Cell::new(0);
+    wait_for("mail to the first server", || {
+        submit(&setup, &["back@x.example"]);
+        sent.set(sent.get() + 1);
+        (first.count() > 0).then_some(())
+    });
+    wait_for("all mail", || (first.count() + last.count() == 3 + sent.get()).then_some(()));
+    wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+}
+
 /// Who asked for news of success hears once of all recipients that a server without DSN took; of
 /// the others, each in its own way.
 #[test]
