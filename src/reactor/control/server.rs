@@ -37,12 +37,14 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             NextCommand::Pause(name) => {
                 let id = self.server_named(&name)?;
                 self.core.queue.pause_server(id, now);
+                self.core.choose_anew();
                 let told = format!("{name}: paused; 'next resume {name}' lets mail go there again");
                 Ok(done(told))
             }
             NextCommand::Resume(name) => {
                 let id = self.server_named(&name)?;
                 self.core.queue.resume_server(id, now);
+                self.core.choose_anew();
                 Ok(done(format!("{name}: takes mail again")))
             }
         }
