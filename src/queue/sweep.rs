@@ -69,7 +69,7 @@ impl Queue {
     /// Reports what failed since the last call, and looks at the next slice of all messages when
     /// it is time for that. Cheap before [`Queue::next_sweep`]; call it once a tick.
     ///
-    /// A failed recipient that neither [`Queue::reported`] nor [`Queue::unreported`] is told about is
+    /// A failed recipient that neither [`Queue::reported`] nor [`Queue::unreported`] is told of is
     /// given out again after [`REPORT_AGAIN`].
     pub fn sweep(&mut self, now: Now) -> Sweep {
         let mut sweep = Sweep::default();
@@ -116,8 +116,8 @@ impl Queue {
         }
     }
 
-    /// These could not be reported, for reasons that are not theirs: they are given out again, those
-    /// that failed after `retry_min`, those that are late by the next sweep.
+    /// These could not be reported, for reasons that are not theirs: they are given out again,
+    /// those that failed after `retry_min`, those that are late by the next sweep.
     pub fn unreported(&mut self, counter: u64, recipients: &[u32], now: Now) {
         let due = now.time.after(self.config.retry_min).into();
         for slot in self.slot_list(counter) {

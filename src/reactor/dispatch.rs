@@ -8,7 +8,7 @@ use super::link::Link;
 use super::net::{Net, Token};
 use super::outbound::Outbound;
 use super::slots::Slot;
-use crate::base::{Enhanced, Leg, Reply, SessionId};
+use crate::base::{Enhanced, Leg, Reply, SessionId, cause};
 use crate::config::Config;
 use crate::queue::ServerId;
 use crate::smtp::client::ClientSession;
@@ -85,7 +85,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
         }
         let why = match problem {
-            Some((address, e)) => format!("cannot connect to {address}: {e}"),
+            Some((address, e)) => format!("cannot connect to {address}: {}", cause(&e)),
             None => format!(
                 "{} is not known: not an address, nor in /etc/hosts",
                 self.core.server(server).host

@@ -171,6 +171,20 @@ impl<S, F> Inbound<S, F> {
         self.session.shutdown(&cx);
     }
 
+    /// The server ends now: a last word, as far as the socket takes it at once (RFC 5321 section
+    /// 3.8).
+    pub fn expel<N: Net<Stream = S>, D: Disk<File = F>>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+    ) {
+        self.session.end();
+        self.resume(core, now);
+        // Who does not take it now has had its time.
+        let _ = self.flush(net);
+    }
+
     /// Nothing is left to be said.
     pub fn is_over(&self) -> bool {
         self.link.phase != Phase::Open && self.link.output.is_empty()

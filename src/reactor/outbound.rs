@@ -19,7 +19,7 @@ use super::inbound::After;
 use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::output::Output;
-use crate::base::{Enhanced, Now, Reply, SessionId, Time};
+use crate::base::{Enhanced, Now, Reply, SessionId, Time, cause};
 use crate::journal::{Mark, Side, What};
 use crate::queue::{Delivery, Outcome, ServerId};
 use crate::smtp::Verdict;
@@ -296,7 +296,7 @@ impl<S> Outbound<S> {
                 Err(e) => problem = e,
             }
         }
-        self.why = format!("cannot connect to {}: {problem}", self.peer).into();
+        self.why = format!("cannot connect to {}: {}", self.peer, cause(&problem)).into();
         let reply = Reply::made(451, Some(Enhanced(4, 4, 1)), self.why.to_string());
         core.server_failed(self.server, &reply, now);
         Some(After::Gone)

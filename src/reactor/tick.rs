@@ -152,7 +152,15 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Slot::Inbound(c) => !c.is_over(),
             Slot::Outbound(c) => c.carrying.is_some(),
         });
-        if (!busy && !self.core.has_work()) || self.now.time >= until {
+        let late = self.now.time >= until;
+        if late {
+            for token in self.slots.tokens() {
+                if let Some(Slot::Inbound(c)) = self.slots.get_mut(token) {
+                    c.expel(&mut self.net, &mut self.core, self.now);
+                }
+            }
+        }
+        if late || (!busy && !self.core.has_work()) {
             self.life = Life::Over;
         }
     }

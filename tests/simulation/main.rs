@@ -183,3 +183,33 @@ fn a_client_that_never_reads_is_gone_after_the_timeout() {
     }
     panic!("{} clients are still there at {:?}", world.connections(), world.net_mut().time());
 }
+
+/// A transaction that is still open when the time of a server that ends is up hears a last word.
+#[test]
+fn whoever_is_still_there_at_the_end_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = start(root.path(), SimNet::new(1, beginning()));
+    let conn = world.net_mut().open(HERE.parse().unwrap()).unwrap();
+    let mut heard = Vec::new();
+    let mut ends = false;
+    let mut said = 0;
+    for part in ["EHLO x\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\nDATA\r\n", "x\r\n"] {
+        for _ in 0..200 {
+            said += world.net_mut().send(conn, &part.as_bytes()[said..]);
+            world.tick().unwrap();
+            heard.extend(world.net_mut().receive(conn));
+        }
+        said = 0;
+    }
+    assert!(heard.ends_with(b"354 End with a line of a single dot\r\n"));
+    world.begin_shutdown();
+    let began = world.now().time;
+    while !ends {
+        world.tick().unwrap();
+        heard.extend(world.net_mut().receive(conn));
+        ends = heard.ends_with(b"421 4.3.2 Server is going down, try again later\r\n");
+        let took = world.now().time.since(began);
+        assert!(took < Duration::from_secs(11), "no last word");
+        assert!(!ends || took >= Duration::from_secs(10));
+    }
+}

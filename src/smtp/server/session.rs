@@ -126,6 +126,19 @@ impl ServerSession {
         self.ending = true;
     }
 
+    /// The server ends now, whatever is under way. The next step says so and closes.
+    pub fn end(&mut self) {
+        match self.state {
+            State::Closed(_) => {}
+            // Nothing of a handshake can be answered, and a commit is not known to fail.
+            State::Handshake | State::Commit => self.close("server ends"),
+            _ => {
+                self.abort_content();
+                self.farewell(replies::SHUTTING_DOWN, "server ends");
+            }
+        }
+    }
+
     /// TLS stands: as if the client had just connected (RFC 3207 section 4.2).
     pub fn tls_started(&mut self, cx: &Context<'_>) {
         debug_assert!(matches!(self.state, State::Handshake), "TLS that nobody asked for");
