@@ -71,6 +71,15 @@ pub fn flush() {
     with_outlet(Outlet::drain);
 }
 
+/// Keeps records off standard error while that is a terminal on which a console paints: what they
+/// say is shown there anyway. A file or a pipe gets them as ever.
+pub fn spare_terminal(spare: bool) {
+    with_outlet(|outlet| {
+        outlet.drain();
+        outlet.muted = spare && io::stderr().is_terminal();
+    });
+}
+
 fn with_outlet(act: impl FnOnce(&mut Outlet<Stderr>)) {
     act(&mut OUTLET.lock().unwrap_or_else(PoisonError::into_inner));
 }
@@ -115,14 +124,19 @@ struct Outlet<D> {
     chunk: usize,
     /// Records that found no place since the last that did.
     lost: u64,
+    /// Records go nowhere.
+    muted: bool,
 }
 
 impl<D: Outward> Outlet<D> {
     const fn new(to: D) -> Outlet<D> {
-        Outlet { to, waiting: Vec::new(), chunk: TERMINAL, lost: 0 }
+        Outlet { to, waiting: Vec::new(), chunk: TERMINAL, lost: 0, muted: false }
     }
 
     fn push(&mut self, record: &[u8]) {
+        if self.muted {
+            return;
+        }
         if self.waiting.len() + record.len() > BATCH {
             self.drain();
         }

@@ -1,9 +1,12 @@
 //! The one file with `unsafe`: system calls that std does not have.
 #![allow(unsafe_code)]
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _};
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The user as whom the process acts.
@@ -178,8 +181,200 @@ pub fn user_name() -> Option<String> {
         return None;
     }
     // SAFETY: on success the name is a C string in `buffer`, which is still alive.
-    let name = unsafe { std::ffi::CStr::from_ptr(user.pw_name) };
+    let name = unsafe { CStr::from_ptr(user.pw_name) };
     name.to_str().ok().map(str::to_owned)
+}
+
+/// The terminal of a person, on a descriptor of our own: opened again by its name, so that not
+/// waiting for it does not change what the shell and others do with theirs.
+#[derive(Debug)]
+pub struct Tty {
+    file: File,
+    /// As it was found.
+    before: libc::termios,
+}
+
+impl Tty {
+    /// Opens the terminal that a descriptor is. It is an error when it is none.
+    pub fn open(fd: BorrowedFd<'_>) -> io::Result<Tty> {
+        let named = terminal_name(fd).and_then(|name| open_terminal(&name));
+        // A terminal of another user may have a name that may not be opened.
+        let file = named.or_else(|e| open_terminal(c"/dev/tty").map_err(|_| e))?;
+        // SAFETY: all zero is a valid value of this struct of integers.
+        let mut before: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: the descriptor is open and the pointer is to a struct of the right kind.
+        match unsafe { libc::tcgetattr(file.as_raw_fd(), &mut before) } {
+            0 => Ok(Tty { file, before }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// The open terminal.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Hands every key over at once and as it is, Ctrl-S and Ctrl-Z too, and paints nothing itself.
+    pub fn set_raw(&self) -> io::Result<()> {
+        let mut raw = self.before;
+        // SAFETY: the pointer is to a struct of the right kind, which is changed and nothing else.
+        unsafe { libc::cfmakeraw(&mut raw) };
+        self.set_mode(&raw)
+    }
+
+    /// Back to how it was found.
+    pub fn restore(&self) -> io::Result<()> {
+        self.set_mode(&self.before)
+    }
+
+    fn set_mode(&self, mode: &libc::termios) -> io::Result<()> {
+        // At once, not when all is written: that might be never.
+        // SAFETY: the descriptor is open; the struct is only read.
+        match unsafe { libc::tcsetattr(self.file.as_raw_fd(), libc::TCSANOW, mode) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Columns and rows; none when it does not know.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        // SAFETY: all zero is a valid value of this struct of integers.
+        let mut size: libc::winsize = unsafe { std::mem::zeroed() };
+        // SAFETY: this request fills a struct of this kind.
+        let result = unsafe { libc::ioctl(self.file.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
+        (result == 0 && size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+    }
+
+    /// Whether it is ours to use: a job in the background must neither read nor set it.
+    pub fn is_ours(&self) -> bool {
+        // SAFETY: both take no pointers; a wrong descriptor is an error, not a fault.
+        unsafe { libc::tcgetpgrp(self.file.as_raw_fd()) == libc::getpgrp() }
+    }
+}
+
+/// The name of the terminal that a descriptor is.
+fn terminal_name(fd: BorrowedFd<'_>) -> io::Result<CString> {
+    let mut name = [0u8; 256];
+    // SAFETY: the pointer and the length describe `name`.
+    match unsafe { libc::ttyname_r(fd.as_raw_fd(), name.as_mut_ptr().cast(), name.len()) } {
+        0 => CStr::from_bytes_until_nul(&name)
+            .map(CStr::to_owned)
+            .map_err(|_| io::ErrorKind::InvalidData.into()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+fn open_terminal(name: &CStr) -> io::Result<File> {
+    let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the name is a C string.
+    let fd = unsafe { libc::open(name.as_ptr(), flags) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// What brings a terminal back after a panic: a descriptor, its mode, the octets to write.
+static AFTER_PANIC: Mutex<Option<(File, libc::termios, Vec<u8>)>> = Mutex::new(None);
+
+/// Keeps what [`restore_after_panic`] needs; nothing when the terminal is restored already.
+pub fn remember_terminal(tty: Option<(&Tty, Vec<u8>)>) {
+    let kept = tty.and_then(|(tty, octets)| Some((tty.file.try_clone().ok()?, tty.before, octets)));
+    *AFTER_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+}
+
+/// Brings the terminal back, so that what is said about a panic can be read.
+pub fn restore_after_panic() {
+    let kept = AFTER_PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some((mut file, mode, octets)) = kept else { return };
+    let _ = file.write(&octets);
+    // SAFETY: the descriptor is open; the struct is only read.
+    unsafe { libc::tcsetattr(file.as_raw_fd(), libc::TCSANOW, &mode) };
+}
+
+/// Takes the user's locale for characters; says whether it is UTF-8.
+pub fn set_locale() -> bool {
+    // SAFETY: the name is a C string; there is one thread, so nobody else asks for the locale.
+    unsafe { libc::setlocale(libc::LC_CTYPE, c"".as_ptr()) };
+    // SAFETY: takes no pointer; the answer is a C string that lives until the next call.
+    let name = unsafe { CStr::from_ptr(libc::nl_langinfo(libc::CODESET)) };
+    name.to_bytes().eq_ignore_ascii_case(b"utf-8") || name.to_bytes().eq_ignore_ascii_case(b"utf8")
+}
+
+/// Stops the process until somebody lets it go on.
+pub fn stop() {
+    // SAFETY: takes no pointer, cannot fail.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// A file without a name, open as a C stream too: what C code writes to the stream is read from
+/// the file. All writes append.
+#[derive(Debug)]
+pub struct ScratchStream {
+    stream: *mut libc::FILE,
+    file: File,
+}
+
+impl ScratchStream {
+    /// An empty one.
+    pub fn new() -> io::Result<ScratchStream> {
+        let stream = scratch_stream()?;
+        // SAFETY: the stream is open.
+        let fd = unsafe { libc::fileno(stream) };
+        // SAFETY: the descriptor is open for as long as the stream is, which is not closed here.
+        let file = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned().map(File::from);
+        // SAFETY: takes no pointer; the descriptor is open.
+        let flags = unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_APPEND) };
+        match file {
+            Ok(file) if flags == 0 => Ok(ScratchStream { stream, file }),
+            Ok(_) => Err(io::Error::last_os_error()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The stream, for C code, for as long as this lives.
+    pub fn as_ptr(&self) -> *mut libc::FILE {
+        self.stream
+    }
+
+    /// Takes out what was written.
+    pub fn take(&mut self) -> io::Result<Vec<u8>> {
+        // SAFETY: the stream is open.
+        unsafe { libc::fflush(self.stream) };
+        let length = usize::try_from(self.file.metadata()?.len()).unwrap_or(0);
+        let mut octets = vec![0; length];
+        self.file.read_exact_at(&mut octets, 0)?;
+        self.file.set_len(0)?;
+        Ok(octets)
+    }
+}
+
+impl Drop for ScratchStream {
+    fn drop(&mut self) {
+        // SAFETY: the stream is open, and nobody uses it after this.
+        unsafe { libc::fclose(self.stream) };
+    }
+}
+
+/// In memory, where the system has that.
+#[cfg(target_os = "linux")]
+fn scratch_stream() -> io::Result<*mut libc::FILE> {
+    // SAFETY: the name is a C string.
+    let fd = unsafe { libc::memfd_create(c"screen".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and open; the mode is a C string.
+    let stream = unsafe { libc::fdopen(fd, c"w+".as_ptr()) };
+    if stream.is_null() { Err(io::Error::last_os_error()) } else { Ok(stream) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn scratch_stream() -> io::Result<*mut libc::FILE> {
+    // SAFETY: takes nothing.
+    let stream = unsafe { libc::tmpfile() };
+    if stream.is_null() { Err(io::Error::last_os_error()) } else { Ok(stream) }
 }
 
 #[cfg(test)]

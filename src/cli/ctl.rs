@@ -43,8 +43,14 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
 const BRIEF: &str = "mailflux ctl [--socket PATH] [--json] COMMAND [ARG ...]\n\n\
     One command to a running server; prints its answer. 'mailflux ctl help' lists the commands.";
 
+fn options() -> Options {
+    let mut options = connect_options();
+    options.optflag("", "json", "the answer as JSON");
+    options
+}
+
 /// The options of those who ask a running server.
-pub(super) fn options() -> Options {
+pub(super) fn connect_options() -> Options {
     let mut options = Options::new();
     options.parsing_style(ParsingStyle::StopAtFirstFree);
     add_config_options(&mut options);
@@ -55,7 +61,6 @@ pub(super) fn options() -> Options {
         "the server's control socket; else that of its configuration",
         "PATH",
     );
-    options.optflag("", "json", "the answer as JSON");
     options.optflag("h", "help", "print this; then exit");
     options
 }

@@ -10,13 +10,13 @@ use std::process::{Child, Command};
 use std::time::Duration;
 use std::{env, fs};
 
-use super::send;
+use super::{run, send};
 use crate::base::{BodyType, Failure, MessageId, Printable, Recipient, cause, exit};
 use crate::config::{Override, Purpose, Sources, load};
 use crate::demo::{Sample, Samples};
-use crate::reactor::{self, wall_clock};
+use crate::reactor::wall_clock;
 use crate::smtp::client::Transaction;
-use crate::{logger, sys};
+use crate::sys;
 
 /// The name of the client among the commands.
 pub(super) const CLIENT: &str = "demo-client";
@@ -27,7 +27,7 @@ const ATTEMPTS: u32 = 5;
 
 /// Runs the demonstration until the server is told to end. The spool is a scratch one and the sink
 /// the only next server, whatever else is set: sample mail must not get to anybody.
-pub(super) fn run(mut sources: Sources) -> Result<(), Failure> {
+pub(super) fn run(mut sources: Sources, console: bool) -> Result<(), Failure> {
     let scratch = Scratch::create()?;
     let folder = scratch.0.display();
     for (name, value) in [
@@ -42,7 +42,6 @@ pub(super) fn run(mut sources: Sources) -> Result<(), Failure> {
     let mut config = load(&sources)?;
     config.routes.clear();
     config.next_servers.retain(|server| server.is_sink);
-    logger::set(&config.log);
     let at = config.server.listen.first().map(ToString::to_string).unwrap_or_default();
     let client = env::current_exe().and_then(|me| Command::new(me).args([CLIENT, &at]).spawn());
     let client = client.map_err(|e| {
@@ -50,9 +49,7 @@ pub(super) fn run(mut sources: Sources) -> Result<(), Failure> {
         Failure::new(exit::SYSTEM, message)
     })?;
     let _client = EndWithUs(client);
-    let result = reactor::run(config);
-    logger::flush();
-    result
+    run::serve(config, console)
 }
 
 /// A setting of the demonstration's own.

@@ -18,6 +18,8 @@ Usage:
         submit the message on standard input, with the options of sendmail
     mailflux ctl [--socket PATH] [--json] COMMAND [ARG ...]
         one command to a running server ('mailflux ctl help' lists them)
+    mailflux attach [--socket PATH]
+        the console, on a server that runs elsewhere on this machine
     mailflux sink ADDRESS:PORT [--store DIR]
         a next server for trials: it accepts everything
     mailflux passwd USER

@@ -3,10 +3,12 @@
 //! Everything here runs before the loop begins or in a process that has none, so blocking is
 //! allowed; nothing else in the program may call it.
 
+mod attach;
 mod check;
 mod ctl;
 mod demo;
 mod help;
+mod history;
 mod options;
 mod passwd;
 mod run;
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 use crate::base::{Failure, Printable, cause, exit, nearest};
 
 /// The commands beside running the server.
-const COMMANDS: &[&str] = &["ctl", "passwd", "send", "sink"];
+const COMMANDS: &[&str] = &["attach", "ctl", "passwd", "send", "sink"];
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
@@ -58,6 +60,7 @@ fn dispatch(program: &OsString, args: Vec<String>) -> Result<(), Failure> {
         None => run::main(&args),
         Some("passwd") => passwd::main(&args[1..]),
         Some("send") => send::main(&args[1..]),
+        Some("attach") => attach::main(&args[1..]),
         Some("ctl") => ctl::main(&args[1..]),
         Some("sink") => sink::main(&args[1..]),
         // How the demonstration runs its client; not for people.

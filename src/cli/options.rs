@@ -33,7 +33,7 @@ pub(super) fn server_options() -> Options {
     );
     options.optopt("d", "spool", "short for server.spool", "DIR");
     options.optflag("", "headless", "run without a console");
-    options.optflag("", "console", "run with a console (not in this version yet)");
+    options.optflag("", "console", "run with a console, even if output or input is no terminal");
     options.optflag("", "demo", "try it out: built-in sink and client, in a scratch spool");
     options.optflag("", "check-config", "print every setting and where it came from; then exit");
     options.optflag("h", "help", "print this; then exit");

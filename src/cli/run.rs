@@ -1,12 +1,15 @@
 //! Running the server.
 
+use std::io::{self, IsTerminal as _};
+
 use getopts::Matches;
 
 use super::options::{parse, server_options, sources};
-use super::{check, demo, help, print, unknown_command, usage};
+use super::{check, demo, help, history, print, unknown_command, usage};
 use crate::base::Failure;
-use crate::config::{Purpose, Sources, load};
-use crate::{logger, reactor};
+use crate::config::{Config, Purpose, Sources, load};
+use crate::logger;
+use crate::reactor::{self, Seat};
 
 /// `mailflux [OPTIONS]`.
 pub(super) fn main(args: &[String]) -> Result<(), Failure> {
@@ -24,11 +27,23 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
     }
     if matches.opt_present("demo") {
         // Only what the command line says.
-        return demo::run(Sources { search: vec![], ..sources });
+        return demo::run(Sources { search: vec![], ..sources }, has_console(&matches));
     }
-    let config = load(&sources)?;
+    serve(load(&sources)?, has_console(&matches))
+}
+
+/// Whether a console is wanted.
+fn has_console(matches: &Matches) -> bool {
+    let terminals = io::stdin().is_terminal() && io::stdout().is_terminal();
+    matches.opt_present("console") || (terminals && !matches.opt_present("headless"))
+}
+
+/// Runs the server, with a console or without.
+pub(super) fn serve(config: Config, console: bool) -> Result<(), Failure> {
     logger::set(&config.log);
-    let result = reactor::run(config);
+    let mut seat = console.then(|| Seat { earlier: history::read(), typed: vec![] });
+    let result = reactor::run(config, seat.as_mut());
+    history::add(&seat.unwrap_or_default().typed);
     logger::flush();
     result
 }
@@ -41,13 +56,8 @@ fn contradictions(matches: &Matches) -> Result<(), Failure> {
         }
         return Err(unknown_command(word));
     }
-    if matches.opt_present("console") {
-        let hint = if matches.opt_present("headless") {
-            "leave out --console or --headless"
-        } else {
-            "this version has no console yet; leave out --console"
-        };
-        return Err(usage(hint));
+    if matches.opt_present("console") && matches.opt_present("headless") {
+        return Err(usage("leave out --console or --headless"));
     }
     if matches.opt_present("demo") {
         if matches.opt_present("spool") {

@@ -11,7 +11,7 @@ use super::editor::Typed;
 use super::keys::{Key, Mods, Named};
 use super::{Console, Find, Place, Wish, view};
 use crate::base::{Now, Printable, Wall};
-use crate::control::{Command, CommandError, Request};
+use crate::control::{Command, Request};
 
 /// How soon a second Ctrl-Z must come.
 const SUSPEND_WAIT: Duration = Duration::from_secs(5);
@@ -218,7 +218,10 @@ impl Console {
             (_, Ok(Command::Pause)) => self.messages.pause(),
             (_, Ok(Command::Resume)) => self.messages.resume(),
             (_, Ok(Command::Follow(follow))) => self.messages.set_filter(follow.into()),
-            (_, Err(error)) => self.refuse(line, &error),
+            (_, Err(error)) => {
+                self.answers.command(line);
+                self.fault(Some(error.column), &error.message);
+            }
             (_, Ok(_)) => {
                 self.answers.command(line);
                 self.last_request += 1;
@@ -228,15 +231,19 @@ impl Console {
         }
     }
 
-    /// Says what is wrong with a line, and points at the place.
-    fn refuse(&mut self, line: &str, error: &CommandError) {
-        self.answers.command(line);
-        let before: String = line.chars().take(error.column - 1).collect();
-        let column = super::grid::columns(Printable::new(before).as_str()) + 2;
-        if column < self.size.0 {
-            let caret = format!("{:column$}^", "");
-            self.answers.push(Part::Refusal, Printable::new(caret));
+    /// Says what is wrong with the last command, and points at the place.
+    pub(super) fn fault(&mut self, column: Option<usize>, message: &str) {
+        let Some(column) = column else {
+            return self.answers.push(Part::Refusal, Printable::from_shown(message));
+        };
+        let line = self.answers.last().next().map_or("", |(_, line)| line.as_str());
+        let before: String = line.chars().take(column.saturating_sub(1)).collect();
+        let place = super::grid::columns(&before) + 2;
+        if place < self.size.0 {
+            let caret = format!("{:place$}^", "");
+            self.answers.push(Part::Refusal, Printable::from_shown(caret));
         }
-        self.answers.push(Part::Refusal, Printable::new(error.to_string()));
+        let words = format!("column {column}: {message}");
+        self.answers.push(Part::Refusal, Printable::from_shown(words));
     }
 }

@@ -52,19 +52,19 @@ impl History {
         (0..end).rev().find(|at| self.lines[*at].contains(part))
     }
 
-    /// The text of the file: what it says now (another console may have written meanwhile) and
-    /// what is new here. Secrets are left out.
-    pub fn merged(&self, file: &str) -> String {
-        let new = self.lines.range(self.lines.len() - self.new..).map(String::as_str);
-        let all: Vec<&str> = file.lines().chain(new.filter(|line| !has_secret(line))).collect();
-        let kept = &all[all.len().saturating_sub(MAX_LINES)..];
-        kept.iter().flat_map(|line| [line, "\n"]).collect()
+    /// What is new since the file was read and may be written there: no secrets.
+    pub fn new_lines(&self) -> Vec<String> {
+        let new = self.lines.range(self.lines.len() - self.new..);
+        new.filter(|line| !has_secret(line)).cloned().collect()
     }
+}
 
-    /// Whether there is anything to write.
-    pub fn is_changed(&self) -> bool {
-        self.new > 0
-    }
+/// The text of the file with more lines. Another console may have written meanwhile, so it is read
+/// again before that.
+pub fn merge(file: &str, new: &[String]) -> String {
+    let all: Vec<&str> = file.lines().chain(new.iter().map(String::as_str)).collect();
+    let kept = &all[all.len().saturating_sub(MAX_LINES)..];
+    kept.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 /// A command that sets a password.
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn lines_are_kept_once_and_bounded() {
         let mut history = History::read("one\n\ntwo\ntwo\n");
-        assert_eq!((history.len(), history.is_changed()), (2, false));
+        assert_eq!((history.len(), history.new_lines().len()), (2, 0));
         for line in ["two", " secret", "", "three"] {
             history.push(line);
         }
@@ -88,7 +88,7 @@ mod tests {
             history.push(&format!("line {i}"));
         }
         assert_eq!(history.len(), MAX_LINES);
-        assert_eq!(history.merged("").lines().count(), MAX_LINES);
+        assert_eq!(merge("", &history.new_lines()).lines().count(), MAX_LINES);
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
         let mut history = History::read("one\n");
         history.push("status");
         history.push("config set next_server.password hunter2");
-        assert_eq!(history.merged("one\nother\n"), "one\nother\nstatus\n");
+        assert_eq!(merge("one\nother\n", &history.new_lines()), "one\nother\nstatus\n");
         assert_eq!(history.get(2), Some("config set next_server.password hunter2"));
     }
 

@@ -22,6 +22,7 @@ mod grid;
 mod history;
 mod keys;
 mod messages;
+mod screen;
 mod style;
 mod view;
 
@@ -43,6 +44,8 @@ use keys::{Decoder, Key};
 use messages::Messages;
 
 pub use grid::{Glyph, Grid};
+pub use history::merge as merge_history;
+pub use screen::{Screen, ScreenError};
 pub use style::{Color, Paint, Style};
 pub use view::{Frame, Look};
 
@@ -180,8 +183,7 @@ impl Console {
                 lines.into_iter().for_each(|line| self.answers.push(Part::Answer, line));
             }
             Told::Fault { column, message, .. } => {
-                let place = column.map_or(String::new(), |column| format!("column {column}: "));
-                self.answers.push(Part::Answer, Printable::from_shown(format!("{place}{message}")));
+                self.fault(column, message.as_str());
             }
             Told::End { id, ok: false } if id == self.last_request => self.answers.refused(),
             Told::End { .. } | Told::Json { .. } => {}
@@ -225,9 +227,9 @@ impl Console {
         std::mem::take(&mut self.wishes)
     }
 
-    /// The text of the history's file, given what it says now; none when nothing is new.
-    pub fn history(&self, file: &str) -> Option<String> {
-        self.history.is_changed().then(|| self.history.merged(file))
+    /// What was typed here and is worth keeping.
+    pub fn new_commands(&self) -> Vec<String> {
+        self.history.new_lines()
     }
 
     fn changed(&mut self, now: Time, after: Duration) {
@@ -235,10 +237,10 @@ impl Console {
         self.frame_at = Some(self.frame_at.map_or(due, |at| at.min(due)));
     }
 
-    /// When [`Console::wake`] or [`Console::frame`] has something to do.
-    pub fn deadline(&self) -> Time {
+    /// When [`Console::wake`] has something to do, or [`Console::frame`], if that may be called.
+    pub fn deadline(&self, frames: bool) -> Time {
         let esc = self.esc_at.unwrap_or(Time::NEVER);
-        esc.min(self.frame_at.unwrap_or(Time::NEVER))
+        esc.min(self.frame_at.filter(|_| frames).unwrap_or(Time::NEVER))
     }
 
     /// Does what time alone brings: an Esc that nothing followed.

@@ -266,9 +266,9 @@ fn leaving_and_suspending() {
     let lines: Vec<Request> = server.take_requests();
     let run = |id, line: &str| Request::Run { id, line: line.into(), json: false };
     assert_eq!(lines, [run(1, "quit"), run(2, "quit now")]);
-    assert_eq!(server.history("old\n"), None, "nothing was typed");
+    assert_eq!(server.new_commands(), [""; 0], "nothing was typed");
     press(&mut server, "stats\r");
-    assert_eq!(server.history("old\n").unwrap(), "old\nstats\n");
+    assert_eq!(server.new_commands(), ["stats"]);
 }
 
 #[test]
@@ -287,16 +287,16 @@ fn tab_completes_and_shows_what_is_possible() {
 fn time_brings_frames_and_a_lone_esc() {
     let mut console = scene((80, 24), UTF8);
     assert!(console.frame(now(0).time).is_some());
-    assert_eq!((console.frame(now(5000).time), console.deadline()), (None, Time::NEVER));
+    assert_eq!((console.frame(now(5000).time), console.deadline(true)), (None, Time::NEVER));
     console.told(snapshot(50), now(10).time);
-    assert_eq!(console.deadline(), now(100).time);
+    assert_eq!(console.deadline(true), now(100).time);
     assert!(console.frame(now(99).time).is_none());
     console.keys(b"x", now(11));
-    assert_eq!(console.deadline(), now(25).time, "who types sees it soon");
+    assert_eq!(console.deadline(true), now(25).time, "who types sees it soon");
     assert!(console.frame(now(25).time).is_some());
     console.keys(b"\x15\x1b", now(200));
     assert!(console.frame(now(200).time).is_some());
-    assert_eq!(console.deadline(), now(250).time);
+    assert_eq!(console.deadline(true), now(250).time);
     console.wake(now(250));
     assert!(!console.answers.is_open());
 }

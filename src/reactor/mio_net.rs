@@ -3,22 +3,26 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UnixListener};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, Type};
 
 use super::clock::Clock;
+use super::desk::Desk;
 use super::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
 use super::socket::{Listening, Socket};
 use crate::base::Now;
 use crate::sys;
 
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
+/// The terminal of the console.
+pub const TERMINAL: Token = Token(usize::MAX - 1);
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 /// Events taken from the kernel at once; more wait for the next tick.
 const EVENTS: usize = 1024;
@@ -51,6 +55,28 @@ impl MioNet {
     }
 }
 
+impl MioNet {
+    /// Takes over the signals of a terminal, too: before curses starts, which leaves those alone
+    /// that somebody has taken.
+    pub fn take_terminal_signals(&mut self) -> io::Result<()> {
+        let signals = [libc::SIGWINCH, libc::SIGTSTP, libc::SIGCONT];
+        signals.into_iter().try_for_each(|signal| self.signals.add_signal(signal))
+    }
+
+    /// Asks for the edges of a console's terminal.
+    pub fn watch_terminal(&mut self, desk: &mut Desk) -> io::Result<()> {
+        let fd = desk.tty().as_raw_fd();
+        let registered =
+            self.poll.registry().register(&mut SourceFd(&fd), mio::Token(TERMINAL.0), BOTH);
+        match registered {
+            // macOS: kqueue refuses some terminals.
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => desk.look_now_and_then(),
+            other => other?,
+        }
+        Ok(())
+    }
+}
+
 impl Net for MioNet {
     type Listener = Listening;
     type Stream = Socket;
@@ -68,6 +94,9 @@ impl Net for MioNet {
             if event.token() == SIGNALS {
                 wake.signals.extend(self.signals.pending().map(|signal| match signal {
                     libc::SIGHUP => Signal::HangUp,
+                    libc::SIGWINCH => Signal::Resized,
+                    libc::SIGTSTP => Signal::Stop,
+                    libc::SIGCONT => Signal::Continued,
                     _ => Signal::Terminate,
                 }));
                 continue;

@@ -6,13 +6,16 @@
 //! `mio_net` and `clock` are the real world; `sim` is another one.
 
 mod accept;
+mod attach;
 mod clock;
 mod configure;
 mod control;
 mod core;
+mod desk;
 mod dispatch;
 mod inbound;
 mod link;
+mod local;
 mod mio_net;
 mod net;
 mod outbound;
@@ -30,9 +33,13 @@ mod transport;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+pub use self::attach::{Parting, attach};
 pub use self::clock::{Clock, wall_clock};
 pub use self::core::{Core, Role};
+pub use self::desk::Desk;
 use self::dispatch::NextServers;
+use self::local::Local;
+pub use self::local::Seat;
 pub use self::mio_net::MioNet;
 pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
 pub use self::run::{run, run_sink};
@@ -60,6 +67,8 @@ pub struct Reactor<N: Net, D: Disk> {
     committed: Vec<Token>,
     /// The connections of those who ask.
     askers: Vec<Token>,
+    /// The console in this process.
+    local: Local,
     /// Connections to be removed at the end of the tick.
     dead: Vec<Token>,
     wake: Wake,
@@ -93,6 +102,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             runnable: Vec::new(),
             committed: Vec::new(),
             askers: Vec::new(),
+            local: Local::default(),
             dead: Vec::new(),
             wake: Wake::default(),
             scratch: vec![0; SCRATCH],

@@ -56,6 +56,12 @@ pub enum Signal {
     Terminate,
     /// HUP.
     HangUp,
+    /// WINCH: the terminal has another size.
+    Resized,
+    /// TSTP: stop, please.
+    Stop,
+    /// CONT: after a stop.
+    Continued,
 }
 
 /// Everything that ended a [`Net::poll`].

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::core::{Core, Role};
 use super::mio_net::MioNet;
 use super::net::Net;
-use super::{Life, Reactor};
+use super::{Life, Reactor, Seat};
 use crate::base::{Failure, Printable, cause, exit};
 use crate::config::Config;
 use crate::dns::Hosts;
@@ -20,13 +20,15 @@ use crate::spool::{Disk, NoDisk, RealDisk, Spool, SpoolError};
 use crate::sys;
 
 /// Runs the server until it is told to end.
-pub fn run(config: Config) -> Result<(), Failure> {
+///
+/// With a seat, the terminal is made a console.
+pub fn run(config: Config, seat: Option<&mut Seat>) -> Result<(), Failure> {
     sys::raise_file_limit();
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
     let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
     let (relays, sinks) = (config.server.listen.clone(), sink_addresses(&config));
     let control = config.server.control.clone();
-    serve(config, spool, &relays, &sinks, control.as_deref())
+    serve(config, spool, &relays, &sinks, (control.as_deref(), seat))
 }
 
 /// Runs nothing but the built-in sink: no spool, no next server.
@@ -34,7 +36,7 @@ pub fn run_sink(config: Config) -> Result<(), Failure> {
     sys::raise_file_limit();
     let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
     let sinks = sink_addresses(&config);
-    serve(config, spool, &[], &sinks, None)
+    serve(config, spool, &[], &sinks, (None, None))
 }
 
 fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
@@ -46,7 +48,7 @@ fn serve<D: Disk>(
     spool: Spool<D>,
     relays: &[SocketAddr],
     sinks: &[SocketAddr],
-    control: Option<&Path>,
+    (control, mut seat): (Option<&Path>, Option<&mut Seat>),
 ) -> Result<(), Failure> {
     let net = MioNet::new().map_err(|e| {
         Failure::new(exit::SYSTEM, format!("cannot wait for events: {}", cause(&e)))
@@ -63,6 +65,9 @@ fn serve<D: Disk>(
     let alone = relays.is_empty();
     let mut reactor = Reactor::new(net, Core::new(config, spool, sink, hosts, seed, now));
     reactor.core.tells_of_sink = alone;
+    if seat.is_some() {
+        reactor.expect_console();
+    }
     for (addresses, role) in [(sinks, Role::Sink), (relays, Role::Relay)] {
         for at in addresses {
             let local = reactor.listen(*at, role).map_err(|e| listen_failure(*at, &e))?;
@@ -77,7 +82,13 @@ fn serve<D: Disk>(
         sys::set_umask(before);
         listening.map_err(|e| control_failure(path, &e))?;
     }
+    if let Some(seat) = &seat {
+        reactor.open_console(&seat.earlier);
+    }
     let result = reactor.run();
+    if let Some(seat) = &mut seat {
+        seat.typed = reactor.local.typed();
+    }
     if let Some(path) = control {
         // Left behind it would be taken for a stale one: no harm.
         let _ = fs::remove_file(path);
@@ -187,6 +198,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// The loop has ended: connections are dropped, the spool is closed in order.
     pub(super) fn finish(&mut self) {
         self.life = Life::Over;
+        self.close_console();
         for token in self.slots.tokens() {
             self.remove(token);
         }

@@ -1,7 +1,8 @@
 //! One tick of the loop, the same in production and in simulation:
 //!
 //! ```text
-//! poll ─▶ mark ─▶ turns ─▶ commit ─▶ flush ─▶ queue ─▶ sleep
+//! poll ─▶ mark ─▶ turns ─▶ commit ─▶ flush ─▶ queue ─▶ draw ─▶ sleep
+//!  │       │        │         │         │        │        └ the console, if one is here
 //!  │       │        │         │         │        └ due mail to next servers
 //!  │   readiness    │   one durable     └ only now the 250s go out
 //!  │   bits only    │   group commit
@@ -12,6 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use super::inbound::After;
+use super::mio_net::TERMINAL;
 use super::net::{Net, Ready, Signal, SpareDescriptor, Token};
 use super::slots::Slot;
 use super::{Reactor, accept::ACCEPT_PAUSE};
@@ -96,6 +98,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.dispatch();
         self.tell_watchers();
         self.bury();
+        self.draw();
         self.drain();
         let took = self.net.now().time.since(began).saturating_sub(synced);
         let sync = (!synced.is_zero()).then_some(synced);
@@ -114,7 +117,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             _ => Time::NEVER,
         };
         let accept = self.accept_again.unwrap_or(Time::NEVER);
+        let console = self.local.deadline(self.core.journal.next_seq());
         let next = self.timers.next().min(self.core.next_wake(self.net.now())).min(end).min(accept);
+        let next = next.min(console);
         Some(next.since(now).min(Duration::from_secs(60)))
     }
 
@@ -123,7 +128,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             match (signal, self.life) {
                 (Signal::Terminate, Life::Running) => self.begin_shutdown(),
                 (Signal::Terminate, _) => self.life = Life::Over,
+                (Signal::HangUp, _) if self.hang_up() => {}
                 (Signal::HangUp, _) => self.reload_or_say(),
+                (signal, _) => self.terminal_signal(signal),
             }
         }
     }
@@ -179,6 +186,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 
     fn mark_one(&mut self, event: &Ready) {
+        if event.token == TERMINAL {
+            return self.local.mark(event);
+        }
         match self.slots.get_mut(event.token) {
             Some(Slot::Listener(_) | Slot::Door(_)) => {}
             Some(Slot::Asking(c)) => c.link.mark(event),

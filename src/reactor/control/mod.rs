@@ -128,6 +128,11 @@ impl Asker {
         readers.filter(|reader| reader.seq < newest).map(|reader| reader.next).min()
     }
 
+    /// When it is to be told how things stand.
+    pub fn next_snapshot(&self) -> Time {
+        self.watching.as_ref().map_or(Time::NEVER, |watching| watching.next_snapshot)
+    }
+
     /// It watches what happens.
     pub fn is_watching(&self) -> bool {
         self.watching.is_some()

@@ -147,7 +147,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// Whether a console runs in this process.
     pub(super) fn has_console(&self) -> bool {
-        false
+        self.local.is_there()
     }
 }
 
