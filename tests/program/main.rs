@@ -5,6 +5,7 @@
 
 mod client;
 mod control;
+mod cost;
 mod crash;
 mod dialogs;
 mod forward;
