@@ -234,7 +234,7 @@ fn address(text: &str) -> Result<Vec<SocketAddr>, String> {
     } else if text.parse::<Ipv4Addr>().is_ok() {
         format!("'{text}' needs a port; write {text}:2525")
     } else if let (true, Some(n)) = (host.is_empty() || host == "*", number) {
-        format!("'{text}' needs an address; write 0.0.0.0:{n} (IPv4) or [::]:{n} (both)")
+        format!("'{text}' needs an address; write 0.0.0.0:{n} (IPv4) or [::]:{n} (IPv6)")
     } else if let Some(n) = count(text) {
         format!("'{text}' needs an address; write 127.0.0.1:{n}")
     } else {

@@ -15,8 +15,8 @@ use crate::journal::What;
 use crate::smtp::server::Context;
 use crate::spool::Disk;
 
-/// How long accepting rests after the process ran out of descriptors. There is no edge that says
-/// that one was given back.
+/// How long accepting and connecting rest after the process ran out of descriptors. There is no
+/// edge that says that one was given back.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections taken from one listener in one tick; then the others have theirs.
 const ACCEPTS: usize = 256;

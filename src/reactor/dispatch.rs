@@ -1,9 +1,11 @@
 //! Due mail to next servers: which connections to open, which idle ones to wake.
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 
 use super::Reactor;
+use super::accept::ACCEPT_PAUSE;
 use super::link::Link;
 use super::net::{Net, Token};
 use super::outbound::Outbound;
@@ -81,6 +83,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                     self.next.open[usize::from(server.0)].push(token);
                     return true;
                 }
+                // What we lack is no fault of the next server, which need not pause for it.
+                Err(e) if is_shortage(&e) => {
+                    self.accept_again.get_or_insert(self.now.time.after(ACCEPT_PAUSE));
+                    return false;
+                }
                 Err(e) => problem = Some((address, e)),
             }
         }
@@ -100,4 +107,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub fn outbound_gone(&mut self, server: ServerId, token: Token) {
         self.next.open[usize::from(server.0)].retain(|t| *t != token);
     }
+}
+
+/// The process or the system is out of descriptors, ports or memory.
+fn is_shortage(error: &io::Error) -> bool {
+    let lacks = [libc::EMFILE, libc::ENFILE, libc::EADDRNOTAVAIL, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|errno| lacks.contains(&errno))
 }

@@ -213,3 +213,25 @@ fn whoever_is_still_there_at_the_end_is_told() {
         assert!(!ends || took >= Duration::from_secs(10));
     }
 }
+
+/// That we lack descriptors is no fault of the next server: it is not paused for it.
+#[test]
+fn a_next_server_does_not_pause_because_we_lack_descriptors() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = start(root.path(), SimNet::new(1, beginning()));
+    world.net_mut().crowded = 5;
+    let (mut ledger, mut rng) = (Ledger::default(), Rng::with_seed(1));
+    let conn = world.net_mut().open(HERE.parse().unwrap()).unwrap();
+    let mut client = Client::new(conn, &[1], &mut ledger, &mut rng);
+    let mut servers = Vec::new();
+    while !at_rest(&mut world, &ledger) || ledger.fates[&1].delivered.is_empty() {
+        let net = world.net_mut();
+        servers.extend(std::mem::take(&mut net.dialled).into_iter().map(|c| Server::new(c, 0)));
+        client.act(net, &mut ledger, false);
+        servers.retain_mut(|s| !s.act(net, &mut ledger));
+        world.tick().unwrap();
+        let took = world.now().time.since(beginning().time);
+        assert!(took < Duration::from_secs(10), "{:?}", ledger.fates);
+    }
+    assert_eq!(world.net_mut().crowded, 0);
+}

@@ -47,6 +47,8 @@ pub struct SimNet {
     pub dialled: Vec<Conn>,
     /// Connects in a hundred that are refused.
     pub refuse: u32,
+    /// For so many connects there is no descriptor.
+    pub crowded: u32,
     /// How far the clock may move in one wait.
     pub stride: Duration,
     drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
@@ -78,6 +80,7 @@ impl SimNet {
             listeners: HashMap::new(),
             dialled: vec![],
             refuse: 0,
+            crowded: 0,
             stride: Duration::from_millis(20),
             drops: Default::default(),
         }
@@ -229,6 +232,10 @@ impl Net for SimNet {
     }
 
     fn connect(&mut self, _: SocketAddr, token: Token) -> io::Result<Stream> {
+        if self.crowded > 0 {
+            self.crowded -= 1;
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
         let id = self.next;
         self.next += 1;
         let reset = self.rng.u32(..100) < self.refuse;
