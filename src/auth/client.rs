@@ -21,8 +21,8 @@ use super::scram::{BindingFlag, MIN_ITERATIONS, ServerFirst, binding_input, esca
 use super::scram::{expected_signature, proof};
 use super::{Binding, Mechanism, Secret, Stretch, decode, encode, prepare, same};
 
-/// Rounds that a server may demand of us: each costs about a microsecond of everybody's time, in
-/// slices.
+/// Rounds that a server may demand of us. Each costs about a quarter of a microsecond of
+/// everybody's time, in slices.
 pub const MAX_ITERATIONS: u32 = 600_000;
 /// Octets of a server's words about a refused token that are kept.
 const MAX_WORDS: usize = 512;

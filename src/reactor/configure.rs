@@ -2,17 +2,17 @@
 
 use super::core::Core;
 use crate::base::{Address, MessageId, Now, Recipient};
-use crate::config::{Config, NextServerSettings, RouteKey, ServerSettings};
+use crate::config::{Config, NextServerSettings, RouteKey};
 use crate::queue::routes::{Routes, Rule};
 use crate::queue::{QueueConfig, ServerId, ServerLimits};
 use crate::rules::Relay;
-use crate::smtp::server::ServerConfig;
+use crate::smtp::server::{AuthPolicy, ServerConfig};
 use crate::spool::Disk;
 
 impl<D: Disk> Core<D> {
     /// Takes a new configuration. Mail that waits takes its route anew, a slice a tick.
     pub(super) fn reconfigure(&mut self, config: Config, now: Now) {
-        self.relay_session = session_config(&config.server);
+        self.relay_session = session_config(&config);
         self.sink_session = sink_config(&self.relay_session);
         self.relay = Relay::new(&config.server.relay_from, &config.server.relay_to);
         let servers = limits_by_name(&config);
@@ -79,7 +79,8 @@ impl<D: Disk> Core<D> {
 }
 
 /// What sessions that relay are told.
-pub(super) fn session_config(server: &ServerSettings) -> ServerConfig {
+pub(super) fn session_config(config: &Config) -> ServerConfig {
+    let server = &config.server;
     ServerConfig {
         hostname: server.hostname.clone(),
         max_message_size: server.max_message_size,
@@ -88,12 +89,16 @@ pub(super) fn session_config(server: &ServerSettings) -> ServerConfig {
         max_hops: server.max_hops,
         timeout: server.timeout,
         starttls: false,
+        auth: match config.auth.users.is_empty() {
+            true => AuthPolicy::None,
+            false => AuthPolicy::Optional,
+        },
     }
 }
 
 /// What sessions of the sink are told. It takes what a relay would refuse: it is for trials.
 pub(super) fn sink_config(relay: &ServerConfig) -> ServerConfig {
-    ServerConfig { max_message_size: 0, ..relay.clone() }
+    ServerConfig { max_message_size: 0, auth: AuthPolicy::None, ..relay.clone() }
 }
 
 /// The schedule.

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
+use super::login::Logins;
 use super::net::Token;
 use super::store::Pending;
 use crate::base::{Address, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
@@ -50,6 +51,7 @@ pub struct Core<D: Disk> {
     pub(super) sink_session: ServerConfig,
     pub(super) routes: Routes,
     pub(super) limiter: BounceLimiter,
+    pub(super) logins: Logins,
     pub(super) relay: Relay,
     hosts: Hosts,
     draining: bool,
@@ -72,7 +74,7 @@ impl<D: Disk> Core<D> {
         seed: u64,
         now: Now,
     ) -> Core<D> {
-        let relay_session = session_config(&config.server);
+        let relay_session = session_config(&config);
         let servers = limits_by_name(&config);
         let ids: Vec<ServerId> = (0..).map(ServerId).take(servers.len()).collect();
         Core {
@@ -92,6 +94,7 @@ impl<D: Disk> Core<D> {
             sink,
             pending: Vec::new(),
             pending_sink: Vec::new(),
+            logins: Logins::default(),
             hosts,
             draining: false,
             tells_of_sink: false,

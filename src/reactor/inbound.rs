@@ -14,7 +14,8 @@ use super::net::Net;
 use super::store::Storing;
 use crate::base::{Envelope, MessageId, Now, Reply, SessionId, Time};
 use crate::journal::{Mark, Side, What};
-use crate::smtp::server::{Action, Context, ServerSession};
+use crate::smtp::server::{Action, Context, ServerSession, TOO_MANY_LOGINS};
+use crate::smtp::{Stage, Verdict};
 use crate::spool::Disk;
 
 /// Octets that one turn may read; then the others have theirs.
@@ -66,11 +67,13 @@ enum Gear {
 }
 
 /// What stopped a run of steps.
-enum Stop {
+pub(super) enum Stop {
     /// The machine wants more input.
     Read,
     /// The machine waits for the gate or the commit.
     Waits,
+    /// Something is to be computed, in a later tick.
+    Busy,
     /// The client does not take our replies.
     High,
     /// The session is over.
@@ -109,6 +112,9 @@ impl<S, F> Inbound<S, F> {
                 Stop::Over => break,
                 Stop::High if self.flush(net).is_some() => stop = self.resume(core, now),
                 Stop::Waits | Stop::High => return self.rest(net),
+                Stop::Busy => {
+                    return if self.rest(net) == After::Gone { After::Gone } else { After::Again };
+                }
                 Stop::Read if self.ended => {
                     // Half-closed: all that was sent has been answered.
                     self.why = "the client closed the connection".into();
@@ -273,7 +279,13 @@ impl<S, F> Inbound<S, F> {
         input: &[u8],
     ) -> Option<Stop> {
         match action {
+            // While a failed login is slowed down.
+            Action::Read if self.session.is_waiting() => return Some(Stop::Waits),
             Action::Read => return Some(Stop::Read),
+            Action::Ask(Stage::Auth) if core.logins.is_barred(self.peer.ip(), now.time) => {
+                let cx = Context { config: core.session_config(self.role), now };
+                self.session.verdict(Verdict::Refuse(TOO_MANY_LOGINS), &cx);
+            }
             Action::Ask(stage) => {
                 let verdict = core.decide(self.role, stage, &self.session.facts());
                 let cx = Context { config: core.session_config(self.role), now };
@@ -297,6 +309,7 @@ impl<S, F> Inbound<S, F> {
                 self.link.close(now.time);
                 return Some(Stop::Over);
             }
+            login => return self.log_in(core, now, login),
         }
         None
     }
@@ -314,7 +327,7 @@ impl<S, F> Inbound<S, F> {
         }
     }
 
-    fn narrate<D: Disk<File = F>>(&self, core: &mut Core<D>, now: Now, what: What<'_>) {
+    pub(super) fn narrate<D: Disk<File = F>>(&self, core: &mut Core<D>, now: Now, what: What<'_>) {
         if core.tells_of(self.role) {
             core.note(now, Some(self.id), None, what);
         }
@@ -370,6 +383,6 @@ impl<S, F> Inbound<S, F> {
     }
 }
 
-fn line(side: Side, text: &[u8]) -> What<'_> {
+pub(super) fn line(side: Side, text: &[u8]) -> What<'_> {
     What::Line { side, tls: false, text, mark: Mark::Plain }
 }

@@ -16,6 +16,7 @@ mod dispatch;
 mod inbound;
 mod link;
 mod local;
+mod login;
 mod mio_net;
 mod net;
 mod outbound;

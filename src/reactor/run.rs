@@ -62,11 +62,15 @@ fn serve<D: Disk>(
     if relays.is_empty() {
         config.next_servers.clear();
     }
+    let warning = config.auth.warning.clone();
     let alone = relays.is_empty();
     let mut reactor = Reactor::new(net, Core::new(config, spool, sink, hosts, seed, now));
     reactor.core.tells_of_sink = alone;
     if seat.is_some() {
         reactor.expect_console();
+    }
+    if let Some(warning) = warning {
+        reactor.core.say(now, Level::Warn, &warning);
     }
     for (addresses, role) in [(sinks, Role::Sink), (relays, Role::Relay)] {
         for at in addresses {

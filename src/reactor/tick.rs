@@ -88,6 +88,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.now = self.net.now();
         let began = self.now.time;
         self.signals();
+        self.core.logins.refill();
         self.core.recover(self.now);
         self.core.try_disk(self.now);
         let news = self.mark();

@@ -3,7 +3,10 @@
 //! | line | meaning |
 //! | ---- | ------- |
 //! | `# text` | a comment |
-//! | `set NAME VALUE` | a setting of `[server]`, before the first word; also `starttls`, `tls` |
+//! | `set NAME VALUE` | a setting of `[server]`, before the first word; also those below |
+//! | `set starttls on`, `set tls on` | TLS is offered, is there |
+//! | `set tls exporter` | and a login can be bound to it |
+//! | `set auth optional`, `set auth required` | `user` with `pencil` may, must log in |
 //! | `C: text` | the client says this line; CRLF is added |
 //! | `c: text` | the client says these octets; nothing is added |
 //! | `S: text` | the server's next line begins so |
@@ -136,8 +139,12 @@ impl Dialog {
     /// Whether only a machine in the hand can take part.
     pub fn needs_machine(&self) -> bool {
         let special = |s: &Step| matches!(s, Step::Verdict(..) | Step::Wait(_) | Step::Shutdown);
-        let tls = self.settings.iter().any(|(name, _)| name.ends_with("tls"));
-        tls || self.steps.iter().any(|(_, step)| special(step))
+        self.needs_tls() || self.steps.iter().any(|(_, step)| special(step))
+    }
+
+    /// Whether TLS is offered or there, or AUTH, which needs it.
+    pub fn needs_tls(&self) -> bool {
+        self.settings.iter().any(|(name, _)| name.ends_with("tls") || name == "auth")
     }
 
     /// Plays the client against a server; panics where the dialog goes another way.

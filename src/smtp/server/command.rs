@@ -28,7 +28,8 @@ pub enum Command<'a> {
     Expn,
     Quit,
     StartTls,
-    Auth,
+    /// Mechanism and perhaps an initial response.
+    Auth(&'a str),
 }
 
 /// The arguments of BDAT.
@@ -74,7 +75,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, Reply> {
         4 if is("HELP") => Ok(Command::Help),
         4 if is("VRFY") => some(Command::Vrfy),
         4 if is("EXPN") => some(Command::Expn),
-        4 if is("AUTH") => some(Command::Auth),
+        4 if is("AUTH") => some(Command::Auth(argument)),
         8 if is("STARTTLS") => alone(Command::StartTls),
         _ => Err(replies::UNKNOWN_COMMAND),
     }
@@ -109,6 +110,11 @@ fn chunk(argument: &str) -> Chunk {
         word if word.eq_ignore_ascii_case("LAST") => Chunk::Good { size, last: true },
         _ => Chunk::Bad { size: Some(size) },
     }
+}
+
+/// Whether this is the beginning of an AUTH command, which may be longer than others.
+pub fn is_auth(line: &[u8]) -> bool {
+    line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"AUTH "))
 }
 
 /// The line as a transcript may show it, when it holds a secret: AUTH may carry a password already

@@ -1,17 +1,26 @@
 //! The commands: whether each may come now, and what the gate is asked about it.
 
 use super::command::{self, Chunk, Command};
-use super::{Context, Draft, Introduction, Progress, Question, ServerSession, State};
+use super::{AuthPolicy, Context, Draft, Introduction, Progress, Question, ServerSession, State};
 use super::{mail, replies};
 use crate::base::{Client, Domain, Envelope, MAX_DOMAIN, Protocol, Reply};
 
 impl ServerSession {
-    /// Takes a command line, without its CRLF.
-    pub(super) fn handle(&mut self, line: &[u8], cx: &Context<'_>) {
-        let command = match command::parse(line) {
-            Ok(command) => command,
-            Err(reply) => return self.object(reply, cx),
-        };
+    /// Takes a command line, without its CRLF; says whether it was a command at all.
+    pub(super) fn handle(&mut self, line: &[u8], cx: &Context<'_>) -> bool {
+        match command::parse(line) {
+            Ok(command) => self.take(command, cx),
+            Err(reply) => {
+                let is_command = reply.code == 501;
+                self.object(reply, cx);
+                return is_command;
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, command: Command<'_>, cx: &Context<'_>) {
+        self.lines_ahead = 0;
         // A chunk is swallowed even then; QUIT always works.
         let always = matches!(command, Command::Quit | Command::Bdat(_));
         if matches!(self.introduction, Introduction::Unserved) && !always {
@@ -31,7 +40,13 @@ impl ServerSession {
             Command::Expn => Ok(Question::Other(replies::NOT_IMPLEMENTED)),
             Command::Quit => Ok(Question::Quit),
             Command::StartTls => self.starttls(cx),
-            Command::Auth => Err(replies::NOT_IMPLEMENTED),
+            Command::Auth(arguments) => {
+                let question = self.auth(arguments, cx);
+                if question.is_err() {
+                    self.expect_lines_ahead();
+                }
+                question
+            }
         };
         match question {
             Ok(question) => self.ask(question),
@@ -56,7 +71,14 @@ impl ServerSession {
             Progress::Mail(_) => return Err(replies::NESTED_MAIL),
             Progress::Content(_) => return Err(replies::CHUNKS_GO_ON),
         }
+        if cx.config.auth == AuthPolicy::Required && self.user.is_none() {
+            return Err(replies::auth_required(self.tls));
+        }
         let sender = mail::sender(arguments, extended)?;
+        // RFC 4954 section 5: the parameter comes with the extension. What it says is not believed.
+        if sender.auth && !self.offers_auth(cx) {
+            return Err(replies::PARAMETER_UNKNOWN);
+        }
         if exceeds(sender.size, cx) {
             return Err(replies::TOO_BIG);
         }
@@ -78,10 +100,17 @@ impl ServerSession {
     fn client(&self, utf8: bool) -> Client {
         let helo = self.introduction.name().filter(|n| n.is_ascii() && Domain::is_valid(n));
         let protocol = match self.introduction {
-            Introduction::Ehlo(_) => Protocol::Esmtp { tls: self.tls, auth: false, utf8 },
+            Introduction::Ehlo(_) => {
+                Protocol::Esmtp { tls: self.tls, auth: self.user.is_some(), utf8 }
+            }
             _ => Protocol::Smtp,
         };
-        Client { ip: Some(self.client), helo: helo.map(String::from), protocol, user: None }
+        Client {
+            ip: Some(self.client),
+            helo: helo.map(String::from),
+            protocol,
+            user: self.user().map(String::from),
+        }
     }
 
     fn rcpt(&self, arguments: &str, cx: &Context<'_>) -> Result<Question, Reply> {

@@ -47,7 +47,7 @@ impl ServerSession {
                 self.abort_content();
                 self.introduction = introduction;
                 match self.introduction {
-                    Introduction::Ehlo(_) => replies::ehlo(self.tls, cx),
+                    Introduction::Ehlo(_) => replies::ehlo(self.tls, self.mechanisms(cx), cx),
                     _ => replies::helo(cx),
                 }
             }
@@ -96,6 +96,9 @@ impl ServerSession {
                 self.state = State::Handshake;
                 return;
             }
+            Question::Auth { mechanism, initial } => {
+                return self.begin_login(mechanism, initial.as_ref(), cx);
+            }
             Question::Other(reply) => return self.say(reply, cx),
         };
         self.outbox.push_back(Out::Reply(reply));
@@ -112,6 +115,7 @@ impl ServerSession {
                 }
             }
             Question::Bdat { size, last } => return self.waste(size, last, reply),
+            Question::Auth { .. } => self.expect_lines_ahead(),
             Question::Body(source) => {
                 if let Progress::Content(content) = &mut self.progress {
                     content.refuse(reply);

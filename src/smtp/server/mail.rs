@@ -1,8 +1,9 @@
 //! The arguments of MAIL and RCPT: a path and parameters (RFC 5321 section 4.1.2), with those of
-//! SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531) and DSN (RFC 3461, RFC 6533).
+//! SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), DSN (RFC 3461, RFC 6533) and AUTH
+//! (RFC 4954 section 5).
 
 use super::replies;
-use super::xtext::{envid, orcpt};
+use super::xtext::{auth, envid, orcpt};
 use crate::base::{Address, AddressError, BodyType, Domain, Notify, Recipient, Reply, Ret};
 
 /// What MAIL says.
@@ -16,6 +17,8 @@ pub struct Sender {
     pub utf8: bool,
     pub ret: Option<Ret>,
     pub envid: Option<String>,
+    /// AUTH was said.
+    pub auth: bool,
 }
 
 /// Reads what stands after `MAIL FROM:`; parameters are for those who said EHLO.
@@ -33,6 +36,10 @@ pub fn sender(arguments: &str, extended: bool) -> Result<Sender, Reply> {
             (Key::Ret, Some(value)) => sender.ret = Some(ret(value)?),
             (Key::Envid, Some(value)) => {
                 sender.envid = Some(envid(value).ok_or(replies::PARAMETER_SYNTAX)?);
+            }
+            (Key::Auth, Some(value)) => {
+                auth(value).ok_or(replies::PARAMETER_SYNTAX)?;
+                sender.auth = true;
             }
             (Key::Utf8, None) => sender.utf8 = true,
             _ => return Err(replies::PARAMETER_SYNTAX),
@@ -119,16 +126,18 @@ enum Key {
     Utf8,
     Ret,
     Envid,
+    Auth,
     Notify,
     Orcpt,
 }
 
-const OF_MAIL: [(&str, Key); 5] = [
+const OF_MAIL: [(&str, Key); 6] = [
     ("SIZE", Key::Size),
     ("BODY", Key::Body),
     ("SMTPUTF8", Key::Utf8),
     ("RET", Key::Ret),
     ("ENVID", Key::Envid),
+    ("AUTH", Key::Auth),
 ];
 const OF_RCPT: [(&str, Key); 2] = [("NOTIFY", Key::Notify), ("ORCPT", Key::Orcpt)];
 

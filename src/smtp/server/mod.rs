@@ -11,7 +11,7 @@
 //! | Command   | a line that is refused      | replies                            | Command |
 //! | Command   | a line that may be          | asks the gate                      | Gate |
 //! | Command   | BDAT out of place           |                                    | Waste |
-//! | Command   | 4096 octets without CRLF    |                                    | LongLine |
+//! | Command   | 4096 octets without CRLF (AUTH: 12288) |                         | LongLine |
 //! | Command   | HTTP or a TLS hello         | replies 421                        | Closed |
 //! | LongLine  | CRLF                        | replies 500                        | Command |
 //! | Gate      | accept, at DATA             | begins content, replies 354        | Content |
@@ -20,6 +20,7 @@
 //! | Gate      | accept or refuse, at body   |                                    | Content |
 //! | Gate      | accept, at the dot          |                                    | Commit |
 //! | Gate      | accept, at STARTTLS         | replies 220                        | Handshake |
+//! | Gate      | accept, at AUTH             | as the mechanism wants, below      | |
 //! | Gate      | any other verdict           | replies                            | Command |
 //! | Gate      | drop; refuse with 421       | (replies)                          | Closed |
 //! | Content   | a part of the content       | hands it on                        | Content |
@@ -30,7 +31,20 @@
 //! | Waste     | the end of a refused chunk  | replies                            | Command |
 //! | Commit    | `committed`                 | replies 250, or what went wrong    | Command |
 //! | Handshake | `tls_started`               | forgets the introduction           | Command |
+//! | Response  | a message of the mechanism  | as the mechanism wants, below      | |
+//! | Response  | `*`, no base64, no sense    | replies 501                        | Command |
+//! | Response  | 12288 octets without CRLF   |                                    | LongLine |
+//! | Keys      | `keys`                      | as the mechanism wants, below      | |
+//! | Work      | `work`                      | as the mechanism wants, below      | |
+//! | Failed    | `penalty`: none             | replies 535                        | Command |
+//! | Failed    | `penalty`: wait             |                                    | Penance |
+//! | Failed    | `penalty`: close            | replies 421                        | Closed |
+//! | Penance   | the wait is over            | replies 535                        | Command |
 //! | any       | too many errors, time, end  | replies 421                        | Closed |
+//!
+//! What a mechanism wants: a challenge (replies 334, then Response), the keys of a user (asks for
+//! them, then Keys), time to work (then Work), to say that the client is who it says (replies 235,
+//! then Command) or is not (tells, then Failed), or that this makes no sense (replies 501).
 //!
 //! Commands, by the progress of the transaction (EHLO or HELO must come before the first four):
 //!
@@ -40,6 +54,7 @@
 //! | RCPT    | 503  | adds     | 503    | 503 |
 //! | DATA    | 503  | content  | 503    | 503 |
 //! | BDAT    | chunk, then 503 | content | goes on | chunk, then its reply again |
+//! | AUTH    | exchange | 503 | 503    | exchange |
 //! | EHLO, HELO, RSET | none | none | none | none |
 //! | NOOP, HELP, VRFY, EXPN, QUIT | as is | as is | as is | as is |
 //!
@@ -48,6 +63,7 @@
 //!
 //! Content that will be refused is read to its true end all the same, and kept nowhere.
 
+mod auth;
 mod command;
 mod commands;
 mod content;
@@ -66,7 +82,11 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
+pub use replies::TOO_MANY_LOGINS;
+
 use super::{Stage, Verdict};
+use crate::auth::server::Exchange;
+use crate::auth::{Binding, Mechanism, Secret};
 use crate::base::{Envelope, Now, Recipient, Reply, Time};
 use content::{Content, Source};
 
@@ -87,6 +107,20 @@ pub struct ServerConfig {
     pub timeout: Duration,
     /// Whether STARTTLS is offered.
     pub starttls: bool,
+    /// Whether AUTH is offered, inside TLS.
+    pub auth: AuthPolicy,
+}
+
+/// Whether clients may or must say who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum AuthPolicy {
+    /// They cannot.
+    #[default]
+    None,
+    /// They may.
+    Optional,
+    /// Without it there is no mail (RFC 4954 section 6: 530).
+    Required,
 }
 
 /// What is given to the machine at each call.
@@ -114,6 +148,16 @@ pub enum Action {
     Heard(Range<usize>),
     /// For the transcript: the command line, its secret replaced.
     HeardSecret(Vec<u8>),
+    /// Send this; it is a part of an AUTH exchange, and the transcript shows `334 ***`.
+    Challenge(Reply),
+    /// Find the keys of this user (or of nobody): answer by [`ServerSession::keys`].
+    Keys(String),
+    /// Call [`ServerSession::work`] when it is this session's turn to compute.
+    Work,
+    /// The client is [`ServerSession::user`], for the narration.
+    LoggedIn(Mechanism),
+    /// The client is not who it says: answer by [`ServerSession::penalty`].
+    LoginFailed(Mechanism),
     /// Content begins: make a place for it, put the trace header there.
     Begin(Box<Envelope>),
     /// This part of the input is content.
@@ -167,6 +211,13 @@ enum Progress {
     Spoiled(Reply),
 }
 
+/// An AUTH exchange.
+#[derive(Debug)]
+struct Login {
+    mechanism: Mechanism,
+    exchange: Exchange,
+}
+
 /// What the gate is asked, with all that is needed to go on.
 #[derive(Debug)]
 enum Question {
@@ -185,6 +236,10 @@ enum Question {
     Rset,
     Quit,
     StartTls,
+    Auth {
+        mechanism: Mechanism,
+        initial: Option<Secret>,
+    },
     /// What will be said.
     Other(Reply),
 }
@@ -197,10 +252,24 @@ enum State {
     Command {
         searched: usize,
     },
-    /// Swallows a line without end; whether its last octet was a CR.
+    /// Swallows a line without end, then says this; whether its last octet was a CR.
     LongLine {
         cr: bool,
+        reply: Reply,
     },
+    /// Waits for a message of an AUTH exchange; `searched` as for a command.
+    Response {
+        login: Box<Login>,
+        searched: usize,
+    },
+    /// Waits for the keys of a user.
+    Keys(Box<Login>),
+    /// Waits for its turn to compute.
+    Work(Box<Login>),
+    /// A login has failed; waits to hear what that costs.
+    Failed,
+    /// It costs time: until the deadline.
+    Penance,
     Gate(Question),
     Content(Source),
     /// Swallows the rest of a chunk, so many octets, then says this.
@@ -218,6 +287,10 @@ enum State {
 enum Out {
     Ask(Stage),
     Reply(Reply),
+    Challenge(Reply),
+    Keys(String),
+    LoggedIn(Mechanism),
+    LoginFailed(Mechanism),
     Begin(Box<Envelope>),
     Abort,
     Commit,
@@ -233,12 +306,18 @@ enum Out {
 pub struct ServerSession {
     client: IpAddr,
     tls: bool,
+    /// What tells the TLS connection from all others.
+    binding: Option<Binding>,
+    /// As whom the client has authenticated.
+    user: Option<Box<str>>,
     introduction: Introduction,
     progress: Progress,
     state: State,
     outbox: VecDeque<Out>,
     /// Replies that count as errors.
     errors: u32,
+    /// Lines that may have been sent ahead behind a refused AUTH, and are not to be shown.
+    lines_ahead: u8,
     /// The server is to end: no new transaction.
     ending: bool,
     /// Octets of input that the last step saw and left.

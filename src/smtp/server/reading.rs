@@ -8,6 +8,7 @@ use memchr::memmem;
 
 use super::command::{self, MAX_LINE, Stranger};
 use super::{Action, Context, Introduction, ServerSession, State, replies};
+use crate::auth;
 use crate::base::Reply;
 
 /// Octets of a stranger's first words that a transcript shows.
@@ -25,15 +26,19 @@ impl ServerSession {
         if let Some(stranger) = command::stranger(rest) {
             return (rest.len(), Some(self.send_away(stranger, rest, used)));
         }
-        let window = &rest[..rest.len().min(MAX_LINE)];
+        let (longest, too_long) = match command::is_auth(rest) {
+            true => (auth::MAX_LINE, replies::RESPONSE_TOO_LONG),
+            false => (MAX_LINE, replies::LINE_TOO_LONG),
+        };
+        let window = &rest[..rest.len().min(longest)];
         if let Some(end) = line_end(window, searched) {
             self.await_command(cx);
-            self.handle(&rest[..end], cx);
-            return (end + 2, Some(heard(&rest[..end], used)));
+            let is_command = self.handle(&rest[..end], cx);
+            return (end + 2, Some(self.heard(&rest[..end], used, is_command)));
         }
-        if window.len() == MAX_LINE {
-            self.state = State::LongLine { cr: window.ends_with(b"\r") };
-            return (MAX_LINE, Some(heard(window, used)));
+        if window.len() == longest {
+            self.state = State::LongLine { cr: window.ends_with(b"\r"), reply: too_long };
+            return (longest, Some(self.heard(window, used, false)));
         }
         self.state = State::Command { searched: window.len() };
         (0, Some(Action::Read))
@@ -51,12 +56,16 @@ impl ServerSession {
             _ => memmem::find(rest, b"\r\n").map(|at| at + 2),
         };
         if let Some(end) = end {
+            let reply = match std::mem::replace(&mut self.state, State::Command { searched: 0 }) {
+                State::LongLine { reply, .. } => reply,
+                _ => replies::LINE_TOO_LONG,
+            };
             self.await_command(cx);
-            self.object(replies::LINE_TOO_LONG, cx);
+            self.object(reply, cx);
             return (end, None);
         }
-        if let Some(last) = rest.last() {
-            self.state = State::LongLine { cr: *last == b'\r' };
+        if let (Some(last), State::LongLine { cr, .. }) = (rest.last(), &mut self.state) {
+            *cr = *last == b'\r';
         }
         (rest.len(), Some(Action::Read))
     }
@@ -66,6 +75,15 @@ impl ServerSession {
         // RFC 5321 section 3.1: after a 554 greeting there is one answer to everything.
         let unserved = matches!(self.introduction, Introduction::Unserved);
         self.say(if unserved { replies::NO_SERVICE } else { reply }, cx);
+    }
+
+    /// A line for the transcript.
+    fn heard(&mut self, line: &[u8], used: usize, is_command: bool) -> Action {
+        match command::redacted(line) {
+            Some(text) => Action::HeardSecret(text),
+            None if !is_command && self.is_sent_ahead() => Action::HeardSecret(b"***".to_vec()),
+            None => Action::Heard(used..used + line.len()),
+        }
     }
 
     /// Ends a session with one who speaks another protocol. A browser that was made to send mail
@@ -82,15 +100,8 @@ impl ServerSession {
 }
 
 /// Where the line's CRLF is, when the octets before `searched` are known to hold no end.
-fn line_end(window: &[u8], searched: usize) -> Option<usize> {
+pub(super) fn line_end(window: &[u8], searched: usize) -> Option<usize> {
     let ends = memchr::memchr_iter(b'\n', &window[searched..]).map(|at| at + searched);
     // A bare LF is a part of the line.
     ends.filter(|at| *at > 0 && window[at - 1] == b'\r').map(|at| at - 1).next()
-}
-
-fn heard(line: &[u8], used: usize) -> Action {
-    match command::redacted(line) {
-        Some(text) => Action::HeardSecret(text),
-        None => Action::Heard(used..used + line.len()),
-    }
 }

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::Context;
+use crate::auth::Mechanism;
 use crate::base::{AddressError, Enhanced, MessageId, Reply};
 
 const fn say(code: u16, detail: (u8, u16, u16), text: &'static str) -> Reply {
@@ -62,6 +63,26 @@ pub const NO_VALID_RECIPIENTS: Reply = say(554, (5, 5, 1), "No valid recipients"
 pub const CHUNKS_GO_ON: Reply = say(503, (5, 5, 1), "The message goes on by BDAT, or RSET");
 pub const TLS_ALREADY: Reply = say(503, (5, 5, 1), "TLS is already there");
 
+pub const LOGGED_IN: Reply = say(235, (2, 7, 0), "Welcome");
+pub const LOGIN_FAILED: Reply = say(535, (5, 7, 8), "Authentication failed");
+/// A client that has failed to log in too often.
+pub const TOO_MANY_LOGINS: Reply = say(421, (4, 7, 0), "Too many failed logins, try again later");
+pub const AUTH_NEEDS_TLS: Reply = say(538, (5, 7, 11), "AUTH needs TLS here: say STARTTLS first");
+pub const AUTH_ALREADY: Reply = say(503, (5, 5, 1), "You are authenticated already");
+pub const AUTH_IN_TRANSACTION: Reply = say(503, (5, 5, 1), "No AUTH in a mail transaction");
+pub const AUTH_SYNTAX: Reply = say(501, (5, 5, 4), "Syntax: AUTH mechanism [initial-response]");
+pub const AUTH_CANCELLED: Reply = say(501, (5, 7, 0), "Authentication cancelled");
+pub const MECHANISM_UNKNOWN: Reply = say(504, (5, 5, 4), "Mechanism not offered");
+pub const NOT_BASE64: Reply = say(501, (5, 5, 2), "Not base64");
+pub const RESPONSE_MALFORMED: Reply = say(501, (5, 5, 2), "This makes no sense to the mechanism");
+pub const RESPONSE_TOO_LONG: Reply = say(500, (5, 5, 6), "Authentication line too long");
+
+/// Nobody sends mail here without AUTH (RFC 4954 section 6).
+pub fn auth_required(tls: bool) -> Reply {
+    let text = if tls { "Authentication required" } else { "Say STARTTLS, then AUTH, first" };
+    say(530, (5, 7, 0), text)
+}
+
 pub const UTF8_SENDER: Reply = say(550, (5, 6, 7), "A non-ASCII sender needs SMTPUTF8");
 pub const UTF8_RECIPIENT: Reply = say(553, (5, 6, 7), "A non-ASCII recipient needs SMTPUTF8");
 pub const TOO_MANY_RECIPIENTS: Reply = say(452, (4, 5, 3), "Too many recipients");
@@ -94,7 +115,7 @@ pub fn helo(cx: &Context<'_>) -> Reply {
 }
 
 /// What EHLO is told: the name, then an extension a line.
-pub fn ehlo(tls: bool, cx: &Context<'_>) -> Reply {
+pub fn ehlo(tls: bool, mechanisms: &[Mechanism], cx: &Context<'_>) -> Reply {
     let config = cx.config;
     let mut text = format!("{}\nPIPELINING\nSIZE {}", config.hostname, config.max_message_size);
     text.push_str("\n8BITMIME\nSMTPUTF8\nCHUNKING\nENHANCEDSTATUSCODES\nDSN\nHELP");
@@ -104,6 +125,12 @@ pub fn ehlo(tls: bool, cx: &Context<'_>) -> Reply {
     }
     if config.starttls && !tls {
         text.push_str("\nSTARTTLS");
+    }
+    if !mechanisms.is_empty() {
+        text.push_str("\nAUTH");
+        for mechanism in mechanisms {
+            let _ = write!(text, " {}", mechanism.name());
+        }
     }
     Reply::made(250, None, text)
 }

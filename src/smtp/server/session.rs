@@ -17,11 +17,14 @@ impl ServerSession {
             // A client of a listener for both families is still an IPv4 client.
             client: client.ip().to_canonical(),
             tls,
+            binding: None,
+            user: None,
             introduction: Introduction::Silent,
             progress: Progress::None,
             state: State::Start,
             outbox: VecDeque::new(),
             errors: 0,
+            lines_ahead: 0,
             ending: false,
             seen: 0,
             octets: 0,
@@ -43,7 +46,7 @@ impl ServerSession {
     fn note_arrival(&mut self, len: usize, cx: &Context<'_>) {
         let renews = match self.state {
             State::Content(_) | State::Waste { .. } => true,
-            State::Command { .. } => self.seen == 0,
+            State::Command { .. } | State::Response { .. } => self.seen == 0,
             _ => false,
         };
         if renews && len > self.seen {
@@ -63,17 +66,22 @@ impl ServerSession {
                     self.ask(Question::Connect);
                     continue;
                 }
-                State::Gate(_) | State::Commit => (0, Some(Action::Read)),
+                State::Gate(_) | State::Commit | State::Keys(_) => (0, Some(Action::Read)),
+                State::Failed | State::Penance => (0, Some(Action::Read)),
+                State::Work(_) => (0, Some(Action::Work)),
                 // What comes before the handshake is not to be believed, what comes after the
                 // end is not to be heard.
                 State::Handshake => (rest.len(), Some(Action::Read)),
                 State::Closed(why) => (rest.len(), Some(Action::Close(why))),
-                State::Command { .. } if self.ending && !self.in_transaction() => {
+                State::Command { .. } | State::Response { .. }
+                    if self.ending && !self.in_transaction() =>
+                {
                     self.farewell(replies::SHUTTING_DOWN, "server ends");
                     continue;
                 }
                 State::Command { searched } => self.read_command(rest, searched, used, cx),
-                State::LongLine { cr } => self.swallow_line(rest, cr, cx),
+                State::Response { searched, .. } => self.read_response(rest, searched, used, cx),
+                State::LongLine { cr, .. } => self.swallow_line(rest, cr, cx),
                 State::Content(source) => self.read_content(source, rest, used, cx),
                 State::Waste { left, .. } => self.swallow_chunk(rest, left, cx),
             };
@@ -103,14 +111,17 @@ impl ServerSession {
     pub fn deadline(&self) -> Time {
         match self.state {
             State::Gate(_) | State::Commit | State::Closed(_) => Time::NEVER,
+            State::Keys(_) | State::Work(_) | State::Failed => Time::NEVER,
             _ => self.deadline,
         }
     }
 
     /// The deadline has passed. The next step says so and closes.
-    pub fn timeout(&mut self, _cx: &Context<'_>) {
+    pub fn timeout(&mut self, cx: &Context<'_>) {
         match self.state {
             State::Gate(_) | State::Commit | State::Closed(_) => {}
+            State::Keys(_) | State::Work(_) | State::Failed => {}
+            State::Penance => self.refuse_login(cx),
             // In the middle of a handshake no reply can be read.
             State::Handshake => self.close("timeout"),
             _ => {
@@ -143,6 +154,7 @@ impl ServerSession {
     pub fn tls_started(&mut self, cx: &Context<'_>) {
         debug_assert!(matches!(self.state, State::Handshake), "TLS that nobody asked for");
         self.tls = true;
+        self.user = None;
         self.introduction = Introduction::Silent;
         self.seen = 0;
         self.await_command(cx);
@@ -187,7 +199,7 @@ impl ServerSession {
             recipients,
             size,
             tls: self.tls,
-            user: None,
+            user: self.user(),
         };
         match &self.state {
             State::Gate(Question::Helo(new)) => facts.helo = new.name(),
@@ -212,9 +224,11 @@ impl ServerSession {
         matches!(self.progress, Progress::Mail(_) | Progress::Content(_))
     }
 
-    /// Waits for [`ServerSession::verdict`] or [`ServerSession::committed`].
+    /// Waits for [`ServerSession::verdict`], [`ServerSession::committed`] or another answer of the
+    /// reactor, or for time to pass, and takes no input.
     pub fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Gate(_) | State::Commit)
+        matches!(self.state, State::Gate(_) | State::Commit | State::Keys(_))
+            || matches!(self.state, State::Work(_) | State::Failed | State::Penance)
     }
 
     /// Where the session is, in a word, for lists.
@@ -224,6 +238,9 @@ impl ServerSession {
             (State::Handshake, ..) => "tls",
             (State::Commit, ..) => "commit",
             (State::Gate(Question::Connect) | State::Start, ..) => "connect",
+            (State::Gate(Question::Auth { .. }), ..) => "auth",
+            (State::Response { .. } | State::Keys(_) | State::Work(_), ..) => "auth",
+            (State::Failed | State::Penance, ..) => "auth",
             (State::Content(Source::Dots(_)), ..) => "data",
             (State::Content(_) | State::Waste { .. }, ..) => "bdat",
             // At the gate in the middle of content, or between two chunks.
@@ -343,6 +360,7 @@ impl Question {
             Question::Rset => Stage::Rset,
             Question::Quit => Stage::Quit,
             Question::StartTls => Stage::StartTls,
+            Question::Auth { .. } => Stage::Auth,
             Question::Other(_) => Stage::Other,
         }
     }
@@ -353,6 +371,10 @@ impl From<Out> for Action {
         match out {
             Out::Ask(stage) => Action::Ask(stage),
             Out::Reply(reply) => Action::Reply(reply),
+            Out::Challenge(reply) => Action::Challenge(reply),
+            Out::Keys(user) => Action::Keys(user),
+            Out::LoggedIn(mechanism) => Action::LoggedIn(mechanism),
+            Out::LoginFailed(mechanism) => Action::LoginFailed(mechanism),
             Out::Begin(envelope) => Action::Begin(envelope),
             Out::Abort => Action::Abort,
             Out::Commit => Action::Commit,

@@ -2,6 +2,7 @@
 //! how their input is cut.
 
 use super::*;
+use crate::auth::{Keys, Stretch};
 use crate::base::{MessageId, Protocol, Wall};
 
 mod random;
@@ -15,6 +16,7 @@ fn config() -> ServerConfig {
         max_hops: 5,
         timeout: Duration::from_secs(300),
         starttls: true,
+        auth: AuthPolicy::Optional,
     }
 }
 
@@ -70,6 +72,8 @@ impl Bench {
                 Action::Read
                     | Action::Ask(_)
                     | Action::Commit
+                    | Action::Keys(_)
+                    | Action::Work
                     | Action::StartTls
                     | Action::Close(_)
             ) {
@@ -81,6 +85,16 @@ impl Bench {
     fn verdict(&mut self, verdict: Verdict) {
         let cx = Context { config: &self.config, now: self.now };
         self.session.verdict(verdict, &cx);
+    }
+
+    /// The one password is `pencil`.
+    fn log_in(&mut self) {
+        let cx = Context { config: &self.config, now: self.now };
+        let salted = Stretch::new(b"pencil", b"salt", 2).advance(2).unwrap();
+        match self.actions.last() {
+            Some(Action::Work) => self.session.work(2, &cx),
+            _ => self.session.keys(Keys::of(&salted, b"salt".to_vec(), 2), "nonce", &cx),
+        }
     }
 
     fn commit(&mut self) {
@@ -95,6 +109,7 @@ impl Bench {
             match self.run() {
                 Action::Ask(_) => self.verdict(Verdict::Accept),
                 Action::Commit => self.commit(),
+                Action::Keys(_) | Action::Work => self.log_in(),
                 end => return end,
             }
         }
@@ -162,10 +177,38 @@ fn strangers_are_narrated_shortly() {
 #[test]
 fn secrets_are_never_narrated() {
     let mut bench = Bench::introduced();
-    bench.hear(b"auth plain AGFubgBzZWNyZXQ=\r\n");
-    bench.hear(&[b"AUTH PLAIN ".as_slice(), &[b'Q'; 6000], b"\r\n"].concat());
-    assert_eq!(bench.heard, [&b"auth plain ***"[..], b"AUTH PLAIN ***"]);
-    assert_eq!(bench.codes(), [502, 500]);
+    bench.hear(b"auth plain AGFubgBzZWNyZXQ=\r\nc2VjcmV0\r\nNOOP\r\n");
+    bench.hear(&[b"AUTH PLAIN ".as_slice(), &[b'Q'; 13000], b"\r\n"].concat());
+    let secret = &b"auth plain ***"[..];
+    assert_eq!(bench.heard, [secret, b"***", b"NOOP", b"AUTH PLAIN ***"]);
+    assert_eq!(bench.codes(), [538, 500, 250, 500]);
+    // Also after HELO, and where AUTH is not offered at all.
+    let mut bench = Bench::new(ServerConfig { auth: AuthPolicy::None, ..config() });
+    bench.hear(b"HELO x\r\nAUTH LOGIN\r\nc2VjcmV0\r\nc2VjcmV0\r\nxyzzy\r\n");
+    let hidden = &b"***"[..];
+    assert_eq!(bench.heard, [b"HELO x", &b"AUTH LOGIN"[..], hidden, hidden, b"xyzzy"]);
+}
+
+#[test]
+fn an_exchange_is_not_narrated_and_who_came_through_it_is_known() {
+    let mut bench = Bench::introduced();
+    bench.session.tls = true;
+    bench.until(b"AUTH LOGIN\r\n", Stage::Auth);
+    bench.verdict(Verdict::Accept);
+    bench.hear(b"dXNlcg==\r\ncGVuY2ls\r\n");
+    assert_eq!(bench.heard, [&b"AUTH LOGIN"[..], b"***", b"***"]);
+    assert_eq!((bench.session.user(), bench.session.state_name()), (Some("user"), "idle"));
+    bench.hear(b"*\r\n");
+    bench.until(ENVELOPE, Stage::Rcpt);
+    assert_eq!(bench.session.facts().user, Some("user"));
+    bench.verdict(Verdict::Accept);
+    bench.hear(b"DATA\r\n");
+    let begun = bench.actions.iter().find_map(|action| match action {
+        Action::Begin(envelope) => Some(envelope.client.clone()),
+        _ => None,
+    });
+    let client = begun.unwrap();
+    assert_eq!((client.protocol.name(), client.user.as_deref()), ("ESMTPSA", Some("user")));
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! The encoded values of DSN: ENVID and ORCPT (RFC 3461 section 4, RFC 6533 section 3).
+//! The encoded values of DSN, ENVID and ORCPT (RFC 3461 section 4, RFC 6533 section 3), and of AUTH
+//! at MAIL.
 //!
 //! They are checked here and kept as they came, since the next server wants them so. What they
 //! decode to goes into delivery status notifications one day: control characters in it are refused,
 //! or a sender could write header lines there.
+
+use crate::base::Address;
 
 /// Octets of an ORCPT value (RFC 3461 section 4.2).
 const MAX_ORCPT: usize = 500;
@@ -26,6 +29,15 @@ pub fn orcpt(value: &str, utf8: bool) -> Option<String> {
         xtext(address).is_some()
     };
     (is_atom && valid && value.len() <= MAX_ORCPT).then(|| value.to_owned())
+}
+
+/// The value of AUTH (RFC 4954 section 5), when it is one: `<>` or an address.
+pub fn auth(value: &str) -> Option<()> {
+    if value == "<>" {
+        return Some(());
+    }
+    let address = String::from_utf8(xtext(value)?).ok()?;
+    Address::parse(&address).ok().map(|_| ())
 }
 
 /// What an xtext stands for: printable ASCII, `+XX` for what may not stand for itself. None when

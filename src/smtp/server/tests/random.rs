@@ -1,14 +1,14 @@
 //! Random conversations, as hostile as random can be: nothing panics, nothing grows, nothing is
 //! said or kept that depends on how the input came in pieces.
 
-use super::super::command::MAX_LINE;
 use super::*;
+use crate::auth::{Keys, MAX_LINE, Penalty, Stretch};
 use crate::base::{Enhanced, Reply};
 
 const SEEDS: u64 = 2000;
 
 /// What a client may say; together they reach every state.
-const FRAGMENTS: [&[u8]; 47] = [
+const FRAGMENTS: [&[u8]; 54] = [
     b"EHLO client.example.com\r\n",
     b"HELO x\r\n",
     b"MAIL FROM:<ann@example.org>\r\n",
@@ -50,6 +50,13 @@ const FRAGMENTS: [&[u8]; 47] = [
     b"VRFY x\r\n",
     b"EXPN x\r\n",
     b"AUTH PLAIN secret\r\n",
+    b"AUTH PLAIN AHVzZXIAcGVuY2ls\r\n",
+    b"AUTH PLAIN AHVzZXIAUGVuY2ls\r\n",
+    b"AUTH LOGIN\r\ndXNlcg==\r\ncGVuY2ls\r\n",
+    b"AUTH SCRAM-SHA-256 biwsbj11c2VyLHI9eA==\r\n",
+    b"AUTH PLAIN\r\n",
+    b"dXNlcg==\r\n",
+    b"*\r\n",
     b"QUIT\r\n",
     b"GET / HTTP/1.1\r\n",
     b"\x16\x03\x01",
@@ -83,7 +90,9 @@ impl Run {
     fn new(seed: u64) -> Run {
         let whim = fastrand::Rng::with_seed(!seed);
         let config = ServerConfig { starttls: false, max_errors: 15, ..config() };
-        Run { bench: Bench::new(config), seen: Seen::default(), open: false, whim }
+        let mut bench = Bench::new(config);
+        bench.session.tls = seed % 2 == 0;
+        Run { bench, seen: Seen::default(), open: false, whim }
     }
 
     /// Mostly yes.
@@ -131,6 +140,7 @@ impl Run {
                 }
                 Action::Heard(_) | Action::HeardSecret(_) | Action::Refused(_) => {}
                 Action::StartTls => panic!("not offered"),
+                other => self.log_in(other),
             }
         }
         assert!(self.bench.input.len() < MAX_LINE, "input piles up");
@@ -138,6 +148,22 @@ impl Run {
         let pending = self.bench.session.deadline() != Time::NEVER;
         assert_eq!(pending, self.seen.closed.is_none());
         assert!(self.bench.session.in_transaction() || !self.open);
+    }
+
+    /// A reactor for AUTH.
+    fn log_in(&mut self, action: Action) {
+        let cx = Context { config: &self.bench.config, now: self.bench.now };
+        let session = &mut self.bench.session;
+        match action {
+            Action::Challenge(reply) => reply.write_to(&mut self.seen.said),
+            Action::Keys(_) => {
+                let salted = Stretch::new(b"pencil", b"salt", 2).advance(2).unwrap();
+                session.keys(Keys::of(&salted, b"salt".to_vec(), 2), "nonce", &cx);
+            }
+            Action::Work => session.work(1, &cx),
+            Action::LoginFailed(_) => session.penalty(Penalty::None, &cx),
+            _ => assert!(matches!(action, Action::LoggedIn(_)) && session.user().is_some()),
+        }
     }
 
     fn finish(mut self) -> Seen {
