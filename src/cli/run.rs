@@ -23,7 +23,9 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
     contradictions(&matches)?;
     let sources = sources(&matches, Purpose::Serve);
     if matches.opt_present("check-config") {
-        return print(&check::page(&load(&sources)?));
+        let config = load(&sources)?;
+        reactor::Certs::load(&config)?;
+        return print(&check::page(&config));
     }
     if matches.opt_present("demo") {
         // Only what the command line says.

@@ -46,6 +46,8 @@ pub enum Kind {
         /// The longest.
         max: Duration,
     },
+    /// `yes` or `no`.
+    Switch,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A filter in env_logger's syntax.
@@ -73,6 +75,8 @@ pub enum Value {
     Number(u64),
     /// Of a duration.
     Duration(Duration),
+    /// Of a switch.
+    Switch(bool),
     /// Of names.
     Names(Vec<String>),
 }
@@ -96,6 +100,7 @@ impl fmt::Display for Kind {
             Kind::Duration { min, max } => {
                 write!(f, "duration, {} to {}", show_duration(*min), show_duration(*max))
             }
+            Kind::Switch => f.write_str("yes or no"),
             Kind::Choice(words) => f.write_str(&words.join(", ")),
             Kind::LogFilter => f.write_str("filter, such as `info` or `warn,smtp=debug`"),
             Kind::Names => f.write_str("names of next servers, comma-separated"),
@@ -129,6 +134,7 @@ impl Kind {
                 .filter(|d| (*min..=*max).contains(d))
                 .map(Value::Duration)
                 .ok_or_else(|| format!("'{text}' is not a {self}; write it like 15s, 5m or 1h")),
+            Kind::Switch => switch(text),
             Kind::Choice(words) => choice(text, words),
             Kind::LogFilter => log_filter(text),
             Kind::Names => list(text, |name| Ok(name.to_owned())).map(Value::Names),
@@ -172,6 +178,14 @@ fn network(text: &str) -> Result<IpNet, String> {
 
 fn domain_pattern(text: &str) -> Result<DomainPattern, String> {
     text.parse().map_err(|()| format!("'{text}' is not a domain such as example.org"))
+}
+
+fn switch(text: &str) -> Result<Value, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" => Ok(Value::Switch(true)),
+        "no" | "off" | "false" => Ok(Value::Switch(false)),
+        _ => Err(format!("'{text}' is neither yes nor no")),
+    }
 }
 
 fn choice(text: &str, words: &[&str]) -> Result<Value, String> {

@@ -12,7 +12,7 @@ use super::nearest;
 use super::settings::{Settings, Source};
 use super::typed::{
     AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
-    ServerSettings, SinkSettings, TlsPolicy,
+    ServerSettings, SinkSettings, TlsPolicy, TlsSettings,
 };
 use crate::auth::Users;
 use crate::base::LogFormat;
@@ -33,6 +33,7 @@ impl Config {
         let next_servers = maker.next_servers(sink.as_ref());
         let routes = maker.routes(&next_servers);
         let auth = maker.auth();
+        let tls = maker.tls();
         let queue = maker.queue();
         let log = maker.log();
         if next_servers.is_empty() {
@@ -41,7 +42,7 @@ impl Config {
             maker.complain(&Source::Default, NO_DEFAULT);
         }
         let sources = Sources::default();
-        Config { server, next_servers, routes, queue, auth, sink, log, settings, sources }
+        Config { server, tls, next_servers, routes, queue, auth, sink, log, settings, sources }
     }
 }
 
@@ -157,6 +158,8 @@ impl Maker<'_> {
                 host: reachable(address.ip()).to_string(),
                 port: address.port(),
                 tls: TlsPolicy::None,
+                verify: false,
+                ca_file: None,
                 connections: self.small("next_server", "connections"),
                 is_sink: true,
             }));
@@ -177,31 +180,46 @@ impl Maker<'_> {
     fn next_server(&mut self, section: &str, name: &str) -> Option<NextServerSettings> {
         let host = self.text(section, "host")?;
         let port = self.small(section, "port");
+        let tls = self.tls_policy(section, port);
         Some(NextServerSettings {
             name: name.to_owned(),
             host,
             port,
-            tls: self.tls(section, port),
+            tls,
+            verify: match self.value(section, "verify") {
+                Value::Switch(verify) => verify,
+                _ => matches!(tls, TlsPolicy::Required | TlsPolicy::Implicit),
+            },
+            ca_file: self.path(section, "ca_file"),
             connections: self.small(section, "connections"),
             is_sink: false,
         })
     }
 
-    /// TLS is not built yet. What asks for it must not go in the clear instead.
-    fn tls(&mut self, section: &str, port: u16) -> TlsPolicy {
-        let word = self.text(section, "tls").unwrap_or_default();
-        let message = match (word.as_str(), port) {
-            ("none", _) => return TlsPolicy::None,
-            ("required" | "implicit", _) => format!("tls = {word}: "),
-            ("auto", 465 | 587) => format!("port {port} means TLS while tls = auto: "),
-            _ => return TlsPolicy::Opportunistic,
-        };
-        let key = if word == "auto" { "port" } else { "tls" };
-        let source = self.settings.source(section, key).clone();
-        let rest = "this version does not speak TLS to next servers yet and does not send in the \
-                    clear instead; use a server and port that need none, with tls = none";
-        self.complain(&source, message + rest);
-        TlsPolicy::None
+    /// By the word, or by the port.
+    fn tls_policy(&self, section: &str, port: u16) -> TlsPolicy {
+        match (self.text(section, "tls").as_deref(), port) {
+            (Some("none"), _) => TlsPolicy::None,
+            (Some("implicit"), _) | (Some("auto"), 465) => TlsPolicy::Implicit,
+            (Some("required"), _) | (Some("auto"), 587) => TlsPolicy::Required,
+            _ => TlsPolicy::Opportunistic,
+        }
+    }
+
+    /// Both files or none: one without the other is of no use.
+    fn tls(&mut self) -> Option<TlsSettings> {
+        match (self.path("tls", "certificate"), self.path("tls", "key")) {
+            (Some(certificate), Some(key)) => return Some(TlsSettings { certificate, key }),
+            (None, None) => {}
+            (there, _) => {
+                let (given, other) =
+                    if there.is_some() { ("certificate", "key") } else { ("key", "certificate") };
+                let source = self.settings.source("tls", given).clone();
+                let what = format!("tls.{given} needs tls.{other} beside it");
+                self.complain(&source, what);
+            }
+        }
+        None
     }
 
     fn routes(&mut self, servers: &[NextServerSettings]) -> Vec<Route> {

@@ -28,5 +28,5 @@ pub use save::{Change, save_lines};
 pub use settings::{Row, Settings, Source, unknown_setting};
 pub use typed::{
     AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
-    ServerSettings, SinkSettings, TlsPolicy,
+    ServerSettings, SinkSettings, TlsPolicy, TlsSettings,
 };

@@ -152,8 +152,20 @@ const NEXT_SERVER: &[Setting] = &[
         "its port").live(),
     row("tls", Kind::Choice(&["auto", "none", "opportunistic", "required", "implicit"]), Is("auto"),
         "auto: implicit on port 465, required on 587, else opportunistic").live(),
+    row("verify", Kind::Switch, Derived("on for required and implicit"),
+        "whether a certificate that is wrong ends the connection").live(),
+    row("ca_file", Kind::Path, Derived("the system's roots"),
+        "certificate authorities (PEM) to check by instead of the system's").or_none().live(),
     row("connections", count(1, 1000), Is("8"),
         "open at once, reused for many messages").live(),
+];
+
+#[rustfmt::skip]
+const TLS: &[Setting] = &[
+    row("certificate", Kind::Path, Unset,
+        "PEM file: our certificate, then its chain; with it STARTTLS is offered").or_none().live(),
+    row("key", Kind::Path, Unset,
+        "PEM file: the private key to it").or_none().live(),
 ];
 
 #[rustfmt::skip]
@@ -203,6 +215,12 @@ pub const SECTIONS: &[Section] = &[
         naming: Naming::Plain,
         keys: Keys::Fixed(SERVER),
         help: "This server: its name, its addresses, who may use it, and its limits.",
+    },
+    Section {
+        name: "tls",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(TLS),
+        help: "Our own certificate, for clients. Its files are read again on `config reload`.",
     },
     Section {
         name: "next_server",

@@ -14,6 +14,8 @@ use crate::base::{Address, DomainPattern, IpNet, LogFormat};
 pub struct Config {
     /// `[server]`.
     pub server: ServerSettings,
+    /// `[tls]`; none when there is no certificate.
+    pub tls: Option<TlsSettings>,
     /// `[next_server]` as `default` (if it has a host), then each `[next_server.NAME]`. Not empty.
     pub next_servers: Vec<NextServerSettings>,
     /// `[routes]`, in the order in which they are tried; `*` is always last. Mail that takes none
@@ -75,6 +77,10 @@ pub struct NextServerSettings {
     pub port: u16,
     /// What TLS is asked for.
     pub tls: TlsPolicy,
+    /// Whether a certificate that is wrong ends the connection.
+    pub verify: bool,
+    /// Certificate authorities to check by; none: the system's.
+    pub ca_file: Option<PathBuf>,
     /// Connections at once.
     pub connections: usize,
     /// It is the built-in sink because nothing else was named: where the sink listens on port 0,
@@ -82,13 +88,36 @@ pub struct NextServerSettings {
     pub is_sink: bool,
 }
 
+impl NextServerSettings {
+    /// Its section in the file: `next_server` or `next_server.NAME`.
+    pub fn section(&self) -> String {
+        match self.name.as_str() {
+            "default" => "next_server".into(),
+            name => format!("next_server.{name}"),
+        }
+    }
+}
+
 /// What TLS a next server is spoken to with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TlsPolicy {
     /// In the clear.
     None,
-    /// By STARTTLS where offered. This version does not speak it yet, and sends in the clear.
+    /// By STARTTLS where offered; in the clear where it is not, or does not work.
     Opportunistic,
+    /// By STARTTLS, or not at all.
+    Required,
+    /// From the first octet.
+    Implicit,
+}
+
+/// Our own certificate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsSettings {
+    /// The file with the certificate and its chain.
+    pub certificate: PathBuf,
+    /// The file with the key.
+    pub key: PathBuf,
 }
 
 /// A line of `[routes]`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
 use super::login::Logins;
 use super::net::Token;
+use super::secure::Secrecy;
 use super::store::Pending;
 use crate::base::{Address, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
 use crate::config::{Config, NextServerSettings};
@@ -20,7 +21,7 @@ use crate::queue::routes::Routes;
 use crate::queue::{Delivery, Outcome, Queue, ServerId};
 use crate::rules::{Relay, Ruling};
 use crate::sink::{Parcel, Sink};
-use crate::smtp::client::{ClientConfig, Transaction};
+use crate::smtp::client::Transaction;
 use crate::smtp::server::ServerConfig;
 use crate::smtp::{Facts, Stage, Verdict};
 use crate::spool::{Disk, Spool, SpoolError, Weight};
@@ -53,6 +54,7 @@ pub struct Core<D: Disk> {
     pub(super) limiter: BounceLimiter,
     pub(super) logins: Logins,
     pub(super) relay: Relay,
+    pub(super) secrecy: Secrecy,
     hosts: Hosts,
     draining: bool,
     /// The settings of each next server, by [`ServerId`]; those of one that is gone stay while its
@@ -95,6 +97,7 @@ impl<D: Disk> Core<D> {
             pending: Vec::new(),
             pending_sink: Vec::new(),
             logins: Logins::default(),
+            secrecy: Secrecy::default(),
             hosts,
             draining: false,
             tells_of_sink: false,
@@ -113,11 +116,6 @@ impl<D: Disk> Core<D> {
             Role::Relay => &self.relay_session,
             Role::Sink => &self.sink_session,
         }
-    }
-
-    /// The settings of a session with a next server.
-    pub fn client_config(&self) -> ClientConfig {
-        ClientConfig::new(&self.config.server.hostname)
     }
 
     /// The verdict of the gate on the inbound leg.

@@ -13,7 +13,6 @@ use super::slots::Slot;
 use crate::base::{Enhanced, Leg, Reply, SessionId, cause};
 use crate::config::Config;
 use crate::queue::ServerId;
-use crate::smtp::client::ClientSession;
 use crate::spool::Disk;
 
 /// The connections that are open to each next server, by [`ServerId`].
@@ -71,7 +70,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 Ok(stream) => {
                     self.sessions_out += 1;
                     let id = SessionId { leg: Leg::Out, number: self.sessions_out };
-                    let session = ClientSession::new(self.core.client_config(), address, false);
+                    let session = self.core.client_session(server, address, self.now);
                     let link = Link::new(stream, token, false);
                     let c = Outbound::new(id, server, link, session, address, addresses, self.now);
                     let mut armed = c.link.armed;

@@ -6,12 +6,14 @@
 //! what a pipelining client has sent meanwhile stays in `input` or in the kernel.
 
 use std::borrow::Cow;
+use std::io;
 use std::net::SocketAddr;
 
 use super::core::{Core, Role};
 use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::store::Storing;
+use super::tls::Tls;
 use crate::base::{Envelope, MessageId, Now, Reply, SessionId, Time};
 use crate::journal::{Mark, Side, What};
 use crate::smtp::server::{Action, Context, ServerSession, TOO_MANY_LOGINS};
@@ -76,6 +78,8 @@ pub(super) enum Stop {
     Busy,
     /// The client does not take our replies.
     High,
+    /// TLS begins.
+    Secure,
     /// The session is over.
     Over,
 }
@@ -83,12 +87,13 @@ pub(super) enum Stop {
 impl<S, F> Inbound<S, F> {
     /// A session for a connection that was just accepted.
     pub fn new(id: SessionId, peer: SocketAddr, role: Role, link: Link<S>, cx: &Context) -> Self {
+        let tls = !link.transport.is_plain();
         Inbound {
             id,
             peer,
             role,
             link,
-            session: ServerSession::new(peer, false, cx),
+            session: ServerSession::new(peer, tls, cx),
             input: Vec::new(),
             gear: Gear::Steps,
             storing: None,
@@ -106,36 +111,84 @@ impl<S, F> Inbound<S, F> {
         scratch: &mut [u8],
     ) -> After {
         let mut budget = BUDGET;
+        loop {
+            if let Phase::Handshake { .. } = self.link.phase {
+                if let Some(after) = self.handshake(net, core, now) {
+                    return after;
+                }
+            }
+            if let Some(after) = self.converse(net, core, now, scratch, &mut budget) {
+                return after;
+            }
+            match self.link.phase {
+                Phase::Handshake { .. } => self.drop_clear(core, now),
+                _ => return self.wind_down(net, now, scratch),
+            }
+        }
+    }
+
+    /// Goes on with the TLS handshake; none when it is over.
+    fn handshake<N: Net<Stream = S>, D: Disk<File = F>>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+    ) -> Option<After> {
+        match self.link.handshake(net, now.time) {
+            Ok(false) => return Some(After::Wait),
+            Err(e) => return Some(self.broken(&e)),
+            Ok(true) => {}
+        }
+        let facts = self.link.transport.tls().map(|tls| tls.facts()).unwrap_or_default();
+        self.narrate(core, now, What::Remark(&facts));
+        if self.session.awaits_tls() {
+            let cx = Context { config: core.session_config(self.role), now };
+            self.session.tls_started(&cx);
+        }
+        None
+    }
+
+    /// Reads, steps and acts while the link is open; none when it is no longer.
+    fn converse<N: Net<Stream = S>, D: Disk<File = F>>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+        scratch: &mut [u8],
+        budget: &mut usize,
+    ) -> Option<After> {
         let mut stop = self.resume(core, now);
         while self.link.phase == Phase::Open {
             match stop {
-                Stop::Over => break,
+                Stop::Over | Stop::Secure => break,
                 Stop::High if self.flush(net).is_some() => stop = self.resume(core, now),
-                Stop::Waits | Stop::High => return self.rest(net),
+                Stop::Waits | Stop::High => return Some(self.rest(net)),
                 Stop::Busy => {
-                    return if self.rest(net) == After::Gone { After::Gone } else { After::Again };
+                    let gone = self.rest(net) == After::Gone;
+                    return Some(if gone { After::Gone } else { After::Again });
                 }
                 Stop::Read if self.ended => {
                     // Half-closed: all that was sent has been answered.
                     self.why = "the client closed the connection".into();
                     self.link.close(now.time);
                 }
-                Stop::Read if !self.link.is_readable() => return self.rest(net),
-                Stop::Read if budget == 0 => {
-                    return if self.rest(net) == After::Gone { After::Gone } else { After::Again };
+                Stop::Read if !self.link.is_readable() => return Some(self.rest(net)),
+                Stop::Read if *budget == 0 => {
+                    let gone = self.rest(net) == After::Gone;
+                    return Some(if gone { After::Gone } else { After::Again });
                 }
                 Stop::Read => match self.link.read(net, self.portion(scratch)) {
                     Ok(Input::Octets(n)) => {
-                        budget = budget.saturating_sub(n);
+                        *budget = budget.saturating_sub(n);
                         stop = self.feed(core, now, &scratch[..n]);
                     }
                     Ok(Input::Dry) => {}
                     Ok(Input::End) => self.ended = true,
-                    Err(e) => return self.broken(&e),
+                    Err(e) => return Some(self.broken(&e)),
                 },
             }
         }
-        self.wind_down(net, now, scratch)
+        None
     }
 
     /// The timer of the session or of its closing link.
@@ -193,7 +246,7 @@ impl<S, F> Inbound<S, F> {
 
     /// Nothing is left to be said.
     pub fn is_over(&self) -> bool {
-        self.link.phase != Phase::Open && self.link.output.is_empty()
+        self.link.phase != Phase::Open && self.link.is_flushed()
     }
 
     /// Lets go of what the connection holds outside itself.
@@ -292,8 +345,8 @@ impl<S, F> Inbound<S, F> {
                 self.session.verdict(verdict, &cx);
             }
             Action::Reply(reply) => self.reply(core, now, &reply),
-            Action::Heard(range) => self.narrate(core, now, line(Side::Client, &input[range])),
-            Action::HeardSecret(text) => self.narrate(core, now, line(Side::Client, &text)),
+            Action::Heard(range) => self.heard(core, now, &input[range]),
+            Action::HeardSecret(text) => self.heard(core, now, &text),
             Action::Begin(envelope) => self.begin(core, now, &envelope),
             Action::Body(range) => self.store(core, &input[range]),
             Action::Abort => self.abort(core),
@@ -302,8 +355,10 @@ impl<S, F> Inbound<S, F> {
                 self.commit(core, now);
                 return Some(Stop::Waits);
             }
-            // Never offered: `ServerConfig::starttls` stays false until the transport can do it.
-            Action::StartTls => self.link.close(now.time),
+            Action::StartTls => {
+                self.start_tls(core, now);
+                return Some(Stop::Secure);
+            }
             Action::Close(why) => {
                 self.why = why.into();
                 self.link.close(now.time);
@@ -314,6 +369,29 @@ impl<S, F> Inbound<S, F> {
         None
     }
 
+    /// The client was told to begin TLS. A certificate that was taken away meanwhile, or a rustls
+    /// that does not want to, ends the connection.
+    fn start_tls<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
+        let made = match core.certificate() {
+            Some(config) => self.link.secure(now.time, |stream| Tls::server(stream, &config)),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        if let Err(e) = made {
+            self.why = format!("no TLS: {e}").into();
+            self.link.phase = Phase::Open;
+            self.link.close(now.time);
+        }
+    }
+
+    /// What came behind STARTTLS came in the clear, from anybody (RFC 3207 section 5).
+    fn drop_clear<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
+        let dropped = std::mem::take(&mut self.input).len();
+        if dropped > 0 {
+            let remark = format!("{dropped} octets behind STARTTLS were dropped unread");
+            self.narrate(core, now, What::Remark(&remark));
+        }
+    }
+
     fn reply<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, reply: &Reply) {
         let start = self.link.output.tail().len();
         reply.write_to(self.link.output.tail());
@@ -321,10 +399,15 @@ impl<S, F> Inbound<S, F> {
         for text in self.link.output.tail()[start..].split(|b| *b == b'\n') {
             if let Some(text) = text.strip_suffix(b"\r") {
                 if core.tells_of(self.role) {
-                    core.note(now, Some(self.id), None, line(Side::Server, text));
+                    let tls = self.session.is_tls();
+                    core.note(now, Some(self.id), None, line(Side::Server, tls, text));
                 }
             }
         }
+    }
+
+    fn heard<D: Disk<File = F>>(&self, core: &mut Core<D>, now: Now, text: &[u8]) {
+        self.narrate(core, now, line(Side::Client, self.session.is_tls(), text));
     }
 
     pub(super) fn narrate<D: Disk<File = F>>(&self, core: &mut Core<D>, now: Now, what: What<'_>) {
@@ -383,6 +466,6 @@ impl<S, F> Inbound<S, F> {
     }
 }
 
-pub(super) fn line(side: Side, text: &[u8]) -> What<'_> {
-    What::Line { side, tls: false, text, mark: Mark::Plain }
+pub(super) fn line(side: Side, tls: bool, text: &[u8]) -> What<'_> {
+    What::Line { side, tls, text, mark: Mark::Plain }
 }

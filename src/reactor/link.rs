@@ -2,6 +2,9 @@
 //!
 //! ```text
 //!   Open ──close()──▶ Closing ──all written──▶ Lingering ──EOF, error or 2 s──▶ gone
+//!    │ ▲
+//!    ▼ │ secure()
+//!   Handshake ──error, or its time is up──▶ gone
 //! ```
 //!
 //! Closing a socket while unread input lies in it makes the kernel send RST, and an RST can
@@ -13,11 +16,14 @@ use std::time::Duration;
 
 use super::net::{Net, Ready, Token};
 use super::output::Output;
+use super::tls::Tls;
 use super::transport::Transport;
 use crate::base::Time;
 
 /// How long a lingering link waits for the peer's end.
 pub const LINGER: Duration = Duration::from_secs(2);
+/// How long a TLS handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long a closing link waits for its last octets to be taken.
 pub const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -26,6 +32,11 @@ pub const LAST_WORDS: Duration = Duration::from_secs(10);
 pub enum Phase {
     /// In use.
     Open,
+    /// TLS is being agreed on; no machine is stepped.
+    Handshake {
+        /// When to give up.
+        until: Time,
+    },
     /// Its last octets are on their way out.
     Closing {
         /// When to give up.
@@ -118,7 +129,7 @@ impl<S> Link<S> {
                 // epoll(7), question 9: a short read has emptied the socket, and whatever comes
                 // later makes a new edge. It saves the read that would say WouldBlock. The end
                 // of the stream may be behind these octets without an edge of its own, though.
-                if n < buf.len() && !self.read_closed {
+                if n < buf.len() && !self.read_closed && self.transport.is_plain() {
                     self.readable = false;
                 }
                 Ok(Input::Octets(n))
@@ -134,16 +145,69 @@ impl<S> Link<S> {
 
     /// Writes what it can; true when nothing is left.
     pub fn flush<N: Net<Stream = S>>(&mut self, net: &mut N) -> io::Result<bool> {
-        if self.output.is_empty() {
+        if self.is_flushed() {
             return Ok(true);
         }
         if !self.writable {
             return Ok(false);
         }
         let transport = &mut self.transport;
-        let done = self.output.flush(|octets| transport.write(net, octets))?;
+        let done =
+            self.output.flush(|octets| transport.write(net, octets))? && transport.flush(net)?;
         self.writable = done;
         Ok(done)
+    }
+
+    /// All that was queued has reached the socket.
+    pub fn is_flushed(&self) -> bool {
+        self.output.is_empty() && !self.transport.wants_write()
+    }
+
+    /// Puts TLS on the connection. What is in the output goes before it, in the clear.
+    pub fn secure(
+        &mut self,
+        now: Time,
+        make: impl FnOnce(S) -> io::Result<Tls<S>>,
+    ) -> io::Result<()> {
+        self.phase = Phase::Handshake { until: now.after(HANDSHAKE) };
+        self.transport.secure(make)
+    }
+
+    /// Goes on with the handshake; true when it is over and the link is open again. A handshake
+    /// ends with a record that was just read, so the link is then readable: what came behind that
+    /// record has no edge of its own.
+    pub fn handshake<N: Net<Stream = S>>(&mut self, net: &mut N, now: Time) -> io::Result<bool> {
+        let Phase::Handshake { until } = self.phase else { return Ok(true) };
+        if now >= until {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long"));
+        }
+        loop {
+            if !self.is_flushed() {
+                if !self.writable {
+                    return Ok(false);
+                }
+                let transport = &mut self.transport;
+                self.writable = self.output.flush(|octets| transport.write_clear(net, octets))?
+                    && transport.flush(net)?;
+                continue;
+            }
+            let Some(tls) = self.transport.tls() else {
+                return Err(io::ErrorKind::NotConnected.into());
+            };
+            if !tls.is_handshaking() {
+                self.phase = Phase::Open;
+                return Ok(true);
+            }
+            if !self.readable {
+                return Ok(false);
+            }
+            match tls.pull(net) {
+                Ok(()) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// Begins to close; what is in the output still goes out.
@@ -165,8 +229,12 @@ impl<S> Link<S> {
                 Err(_) => return true,
                 Ok(false) if now >= until => return true,
                 Ok(false) => {}
-                Ok(true) if self.transport.shutdown_write(net).is_err() => return true,
-                Ok(true) => self.phase = Phase::Lingering { until: now.after(LINGER) },
+                Ok(true) => match self.transport.end(net) {
+                    Err(_) => return true,
+                    Ok(true) => self.phase = Phase::Lingering { until: now.after(LINGER) },
+                    Ok(false) if now >= until => return true,
+                    Ok(false) => self.writable = false,
+                },
             }
         }
         // What a peer goes on sending is drained, or it might never come to read; in bounded
@@ -189,7 +257,9 @@ impl<S> Link<S> {
     pub fn deadline(&self) -> Time {
         match self.phase {
             Phase::Open => Time::NEVER,
-            Phase::Closing { until } | Phase::Lingering { until } => until,
+            Phase::Handshake { until } | Phase::Closing { until } | Phase::Lingering { until } => {
+                until
+            }
         }
     }
 }

@@ -61,7 +61,7 @@ impl<S, F> Inbound<S, F> {
         match action {
             Action::Challenge(reply) => {
                 reply.write_to(self.link.output.tail());
-                self.narrate(core, now, line(Side::Server, b"334 ***"));
+                self.narrate(core, now, line(Side::Server, self.session.is_tls(), b"334 ***"));
             }
             Action::Keys(user) => {
                 let keys = core.config.auth.users.keys(&user);

@@ -7,6 +7,7 @@
 
 mod accept;
 mod attach;
+mod certs;
 mod clock;
 mod configure;
 mod control;
@@ -23,18 +24,21 @@ mod outbound;
 mod output;
 mod report;
 mod run;
+mod secure;
 mod settle;
 mod slots;
 mod socket;
 mod store;
 mod tick;
 mod timers;
+mod tls;
 mod transport;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
 pub use self::attach::{Parting, attach};
+pub use self::certs::Certs;
 pub use self::clock::{Clock, wall_clock};
 pub use self::core::{Core, Role};
 pub use self::desk::Desk;

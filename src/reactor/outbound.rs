@@ -19,6 +19,7 @@ use super::inbound::After;
 use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::output::Output;
+use super::transport::Transport;
 use crate::base::{Enhanced, Now, Reply, SessionId, Time, cause};
 use crate::journal::{Mark, Side, What};
 use crate::queue::{Delivery, Outcome, ServerId};
@@ -116,7 +117,7 @@ pub struct Outbound<S> {
     idle_since: Time,
     stage: Stage,
     sending: Option<Sending>,
-    input: Vec<u8>,
+    pub(super) input: Vec<u8>,
 }
 
 impl<S> Outbound<S> {
@@ -173,8 +174,16 @@ impl<S> Outbound<S> {
             }
         }
         let mut budget = BUDGET;
-        while self.link.phase == Phase::Open {
+        while matches!(self.link.phase, Phase::Open | Phase::Handshake { .. }) {
+            if let Phase::Handshake { .. } = self.link.phase {
+                if let Some(after) = self.handshake(net, core, now) {
+                    return after;
+                }
+            }
             self.advance(core, now);
+            if let Phase::Handshake { .. } = self.link.phase {
+                continue;
+            }
             if self.link.phase != Phase::Open {
                 break;
             }
@@ -268,12 +277,13 @@ impl<S> Outbound<S> {
         } else if !self.link.is_writable() {
             return Some(After::Wait);
         } else {
-            match net.established(self.link.transport.socket()) {
+            match self.link.transport.established(net) {
                 Ok(true) => {
                     let name = core.server(self.server).name.clone();
                     let opened = What::Opened { peer: self.peer, next: Some(&name) };
                     self.stage = Stage::Talking;
                     core.note(now, Some(self.id), None, opened);
+                    self.established(core, now);
                     return None;
                 }
                 Ok(false) => {
@@ -291,6 +301,7 @@ impl<S> Outbound<S> {
                     let (token, armed) = (self.link.token, self.link.armed);
                     self.link = Link::new(stream, token, false);
                     self.link.armed = armed;
+                    self.session = core.client_session(self.server, address, now);
                     return Some(After::Wait);
                 }
                 Err(e) => problem = e,
@@ -348,6 +359,7 @@ impl<S> Outbound<S> {
     /// Does what the machine says.
     fn act<D: Disk>(&mut self, core: &mut Core<D>, now: Now, action: Action) {
         let message = self.carrying.as_ref().map(|c| c.delivery.id);
+        let tls = self.session.is_tls();
         match action {
             Action::Read => {}
             Action::Ask(_) => self.session.verdict(Verdict::Accept, now.time),
@@ -356,13 +368,13 @@ impl<S> Outbound<S> {
                 let mut wire = Vec::new();
                 reply.write_to(&mut wire);
                 for text in lines(&wire) {
-                    let what = What::Line { side: Side::Server, tls: false, text, mark };
+                    let what = What::Line { side: Side::Server, tls, text, mark };
                     core.note(now, Some(self.id), message, what);
                 }
             }
             Action::Garbage(text) => {
                 let mark = Mark::Unexpected;
-                let what = What::Line { side: Side::Server, tls: false, text: &text, mark };
+                let what = What::Line { side: Side::Server, tls, text: &text, mark };
                 core.note(now, Some(self.id), message, what);
             }
             Action::Transmit(mode) => self.send_content(mode),
@@ -390,8 +402,7 @@ impl<S> Outbound<S> {
                     core.settle(carrying, None, now);
                 }
             }
-            // Never asked for: `ClientConfig::starttls` is `Never` until the transport can do it.
-            Action::StartTls => self.session.tls_failed("no TLS here"),
+            Action::StartTls => self.start_tls(core, now),
             Action::Ready => {
                 self.ready = true;
                 self.idle_since = now.time;
@@ -404,20 +415,24 @@ impl<S> Outbound<S> {
     /// Queues command lines; each is a line of the transcript.
     fn send<D: Disk>(&mut self, core: &mut Core<D>, now: Now, octets: &[u8]) {
         self.link.output.tail().extend_from_slice(octets);
-        let message = self.carrying.as_ref().map(|c| c.delivery.id);
+        let (message, tls) = (self.carrying.as_ref().map(|c| c.delivery.id), self.session.is_tls());
         for text in lines(octets) {
-            let what = What::Line { side: Side::Client, tls: false, text, mark: Mark::Plain };
+            let what = What::Line { side: Side::Client, tls, text, mark: Mark::Plain };
             core.note(now, Some(self.id), message, what);
         }
     }
 
     /// The machine says that the connection is over, and whose fault it is.
     fn fault<D: Disk>(&mut self, core: &mut Core<D>, now: Now, fault: &Fault) {
+        let fault = &self.explain(core, now, fault);
         self.why = fault.to_string().into();
         if self.sending.take().is_some() {
             // The server may no longer take this for content: the rest must not reach it as
             // commands.
             self.link.output = Output::default();
+            if self.link.transport.wants_write() {
+                self.link.transport = Transport::Closed;
+            }
         }
         if let Some(carrying) = self.carrying.take() {
             core.settle(carrying, Some(fault), now);

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use super::certs::Certs;
 use super::core::{Core, Role};
 use super::mio_net::MioNet;
 use super::net::Net;
@@ -24,11 +25,13 @@ use crate::sys;
 /// With a seat, the terminal is made a console.
 pub fn run(config: Config, seat: Option<&mut Seat>) -> Result<(), Failure> {
     sys::raise_file_limit();
+    // A configuration that is wrong leaves no spool behind.
+    let certs = Certs::load(&config)?;
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
     let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
     let (relays, sinks) = (config.server.listen.clone(), sink_addresses(&config));
     let control = config.server.control.clone();
-    serve(config, spool, &relays, &sinks, (control.as_deref(), seat))
+    serve(config, certs, spool, &relays, &sinks, (control.as_deref(), seat))
 }
 
 /// Runs nothing but the built-in sink: no spool, no next server.
@@ -36,7 +39,7 @@ pub fn run_sink(config: Config) -> Result<(), Failure> {
     sys::raise_file_limit();
     let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
     let sinks = sink_addresses(&config);
-    serve(config, spool, &[], &sinks, (None, None))
+    serve(config, Certs::default(), spool, &[], &sinks, (None, None))
 }
 
 fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
@@ -45,6 +48,7 @@ fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
 
 fn serve<D: Disk>(
     mut config: Config,
+    certs: Certs,
     spool: Spool<D>,
     relays: &[SocketAddr],
     sinks: &[SocketAddr],
@@ -72,6 +76,7 @@ fn serve<D: Disk>(
     if let Some(warning) = warning {
         reactor.core.say(now, Level::Warn, &warning);
     }
+    reactor.core.set_certs(certs, now);
     for (addresses, role) in [(sinks, Role::Sink), (relays, Role::Relay)] {
         for at in addresses {
             let local = reactor.listen(*at, role).map_err(|e| listen_failure(*at, &e))?;

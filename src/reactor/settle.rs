@@ -116,6 +116,8 @@ impl<D: Disk> Core<D> {
             Fault::None => false,
             Fault::Server(_) | Fault::Unavailable { in_transaction: false, .. } => true,
             Fault::Lost { idle: true, .. } => false,
+            // Where TLS was only an opportunity the next connection does without.
+            Fault::Tls { required, .. } => *required,
             // Before EHLO was answered nothing else can be at fault.
             _ => !ready,
         };

@@ -96,6 +96,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.turns();
         let synced = self.commit(news);
         self.turns_of_committed();
+        // A connection that ended makes room for another in the same tick.
+        self.bury();
         self.dispatch();
         self.tell_watchers();
         self.bury();

@@ -131,16 +131,45 @@ fn without_a_next_server_the_program_says_what_to_do() {
     assert!(ended.stderr.starts_with("no next server: set next_server.host"), "{}", ended.stderr);
 }
 
+/// Whatever is wrong with certificate and key is told before the server takes a client.
 #[test]
-fn tls_that_cannot_be_had_is_not_left_out() {
+fn certificates_that_are_of_no_use() {
     let place = Place::new();
-    for args in
-        [&["-n", "a.example:587"][..], &["-n", "a.example", "-s", "next_server.tls=required"]]
-    {
-        let ended = place.run(&[args, &["--check-config"]].concat());
-        assert_eq!(ended.code, 78);
-        assert!(ended.stderr.contains("does not speak TLS"), "{}", ended.stderr);
+    let write = |name: &str, text: &str| std::fs::write(place.path(name), text).unwrap();
+    let (one, other) = (certificate(), certificate());
+    write("cert.pem", &one.0);
+    write("key.pem", &one.1);
+    write("other.pem", &other.1);
+    write("empty.pem", "");
+    write("broken.pem", &one.0[..one.0.len() / 2]);
+    write("locked.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END");
+    for (certificate, key, words) in [
+        ("cert.pem", "key.pem", ""),
+        ("cert.pem", "other.pem", "tls.key: other.pem is not the key to the certificate cert.pem"),
+        ("none.pem", "key.pem", "tls.certificate: cannot read none.pem: no such file"),
+        ("cert.pem", "none.pem", "tls.key: cannot read none.pem: no such file"),
+        ("empty.pem", "key.pem", "tls.certificate: empty.pem has no certificate in it; PEM is"),
+        ("cert.pem", "empty.pem", "tls.key: empty.pem has no private key in it; PEM is wanted"),
+        ("cert.pem", "cert.pem", "tls.key: cert.pem has no private key in it; PEM is wanted"),
+        ("broken.pem", "key.pem", "tls.certificate: broken.pem is damaged"),
+        ("cert.pem", "locked.pem", "tls.key: locked.pem is locked by a password"),
+        (".", "key.pem", "tls.certificate: . is no file of PEM"),
+    ] {
+        let settings = [format!("tls.certificate={certificate}"), format!("tls.key={key}")];
+        let args = ["-n", "127.0.0.1:1", "--check-config", "-s", &settings[0], "-s", &settings[1]];
+        let ended = place.run(&args);
+        assert_eq!(ended.code, if words.is_empty() { 0 } else { 78 }, "{}", ended.stderr);
+        assert!(ended.stderr.starts_with(words), "{words}: {}", ended.stderr);
     }
+    let ended = place.run(&["-n", "127.0.0.1:1", "-s", "next_server.ca_file=empty.pem"]);
+    assert_eq!(ended.code, 78);
+    assert!(ended.stderr.starts_with("next_server.ca_file: empty.pem has no certificate"));
+}
+
+/// A certificate and the key to it, in PEM.
+fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["mx.example.org".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
 #[test]

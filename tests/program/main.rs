@@ -3,6 +3,7 @@
 //!
 //! Every test starts a server of its own, in a folder of its own, on ports of its own.
 
+mod certs;
 mod client;
 mod control;
 mod cost;
@@ -11,9 +12,11 @@ mod dialogs;
 mod forward;
 mod limits;
 mod next;
+mod next_tls;
 mod real;
 mod server;
 mod start;
+mod tls;
 
 use std::time::{Duration, Instant};
 

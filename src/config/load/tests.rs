@@ -44,14 +44,14 @@ fn the_command_line_is_over_the_file_and_the_file_over_defaults() {
 #[test]
 fn all_errors_come_in_one_run_in_the_order_of_lines() {
     let (_dir, path) =
-        written("[next_server]\ntls = required\nhost = h\nprot = 1\n[log]\nlevel = inof");
+        written("[next_server]\ntls = requird\nhost = h\nprot = 1\n[log]\nlevel = inof");
     let overrides = [given("server.prot", "1"), given("server.listen", "x"), given("sink", "1")];
     let failure = load(&sources(&path, &overrides)).unwrap_err();
     assert_eq!(failure.exit, exit::CONFIG);
     let file = path.display();
     let lines: Vec<&str> = failure.message.lines().collect();
     let starts = [
-        format!("{file}:2: tls = required"),
+        format!("{file}:2: tls: unknown value"),
         format!("{file}:4: unknown key 'prot' in [next_server]; did you mean 'port'?"),
         format!("{file}:6: level: unknown level 'inof'"),
         "--set server.prot=1: unknown setting 'server.prot'".into(),

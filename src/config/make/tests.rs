@@ -55,9 +55,11 @@ fn every_setting_arrives() {
     let text = "[server]\nhostname = a.b\nlisten = [::1]:0\nspool = /s\ncontrol =\nrelay_from =\n\
         relay_to = example.org\nmax_message_size = 0\nmax_recipients = 1\nmax_connections = 2\n\
         max_connections_per_client = 3\nmax_errors = 4\nmax_hops = 5\ntimeout = 6s\n\
-        [next_server]\nhost = ::1\nport = 7\ntls = none\nconnections = 8\n\
+        [next_server]\nhost = ::1\nport = 7\ntls = none\nverify = yes\n\
+        ca_file = ca.pem\nconnections = 8\n\
         [queue]\ninterval = 9s\nretry_min = 10s\nretry_max = 11s\nexpire = 12s\ndelay_notice = 0\n\
         [auth]\nusers = u\n\
+        [tls]\ncertificate = c.pem\nkey = k.pem\n\
         [sink]\nlisten = 127.0.0.1:0\nstore = mail\n[log]\nlevel = warn\nformat = json";
     let config = make(text).unwrap();
     let server = ServerSettings {
@@ -81,6 +83,8 @@ fn every_setting_arrives() {
         host: "::1".into(),
         port: 7,
         tls: TlsPolicy::None,
+        verify: true,
+        ca_file: Some("dir/ca.pem".into()),
         connections: 8,
         is_sink: false,
     };
@@ -145,20 +149,35 @@ fn the_sink_is_the_next_server_when_there_is_no_other() {
 }
 
 #[test]
-fn tls_that_is_asked_for_is_never_left_out() {
-    for (text, line) in [
-        ("host = h\ntls = required", 3),
-        ("host = h\ntls = implicit", 3),
-        ("host = h\nport = 587", 3),
-        ("port = 465\nhost = h\ntls = auto", 2),
+fn what_tls_a_next_server_gets_and_whether_its_certificate_is_checked() {
+    use TlsPolicy::{Implicit, None, Opportunistic, Required};
+    for (text, policy, verify) in [
+        ("", Opportunistic, false),
+        ("port = 587", Required, true),
+        ("port = 465", Implicit, true),
+        ("port = 465\ntls = required", Required, true),
+        ("port = 587\ntls = none", None, false),
+        ("tls = implicit\nverify = no", Implicit, false),
+        ("tls = opportunistic\nverify = yes", Opportunistic, true),
     ] {
-        let error = error(&format!("[next_server]\n{text}"));
-        assert!(error.starts_with(&format!("m.ini:{line}: ")), "{error}");
-        assert!(error.contains("does not speak TLS to next servers yet"), "{error}");
+        let config = make(&format!("[next_server]\nhost = h\n{text}")).unwrap();
+        let server = &config.next_servers[0];
+        assert_eq!((server.tls, server.verify), (policy, verify), "{text}");
     }
-    for text in ["port = 587\ntls = none", "tls = auto", "tls = opportunistic"] {
-        make(&format!("[next_server]\nhost = h\n{text}")).unwrap();
-    }
+    assert!(error("[next_server]\nhost = h\nverify = perhaps").contains("neither yes nor no"));
+}
+
+#[test]
+fn a_certificate_needs_a_key_and_the_reverse() {
+    let next = "[next_server]\nhost = h\n";
+    let config = make(&format!("{next}[tls]\ncertificate = c.pem\nkey = k.pem")).unwrap();
+    let tls = TlsSettings { certificate: "dir/c.pem".into(), key: "dir/k.pem".into() };
+    assert_eq!(config.tls, Some(tls));
+    assert_eq!(make(&format!("{next}[tls]\ncertificate =\nkey =")).unwrap().tls, Option::None);
+    let one = error(&format!("{next}[tls]\nkey = k.pem"));
+    assert_eq!(one, "m.ini:4: tls.key needs tls.certificate beside it");
+    let other = error(&format!("{next}[tls]\ncertificate = c.pem"));
+    assert_eq!(other, "m.ini:4: tls.certificate needs tls.key beside it");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::base::Printable;
 use crate::config::{self, Config, Row, Source};
 use crate::control::ConfigCommand;
 use crate::journal::{Level, Report};
+use crate::reactor::certs::Certs;
 use crate::reactor::core::Role;
 use crate::reactor::net::Net;
 use crate::reactor::slots::Slot;
@@ -122,6 +123,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// An error leaves all as it was.
     pub(super) fn apply(&mut self, mut new: Config) -> Result<Vec<String>, String> {
         let kept = new.keep_fixed(&self.core.config);
+        let certs = Certs::load(&new).map_err(|failure| failure.message)?;
         let old = self.listeners();
         let mut opened = Vec::new();
         for at in new.server.listen.iter().filter(|at| !old.iter().any(|(_, o)| o == *at)) {
@@ -146,6 +148,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
         let log = self.core.config.log != new.log;
         self.core.reconfigure(new, self.now);
+        self.core.set_certs(certs, self.now);
         self.next.open.resize_with(self.core.servers(), Vec::new);
         if log {
             self.core.journal.set_log_format(self.core.config.log.format);

@@ -327,6 +327,16 @@ impl ClientSession {
         matches!(self.state, State::Idle) && self.after.is_none()
     }
 
+    /// Waits for [`ClientSession::tls_started`] or [`ClientSession::tls_failed`].
+    pub fn awaits_tls(&self) -> bool {
+        matches!(self.state, State::Handshake)
+    }
+
+    /// Inside TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// `Close` was given.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)

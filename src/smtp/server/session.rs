@@ -224,6 +224,16 @@ impl ServerSession {
         matches!(self.progress, Progress::Mail(_) | Progress::Content(_))
     }
 
+    /// Waits for [`ServerSession::tls_started`].
+    pub fn awaits_tls(&self) -> bool {
+        matches!(self.state, State::Handshake)
+    }
+
+    /// Inside TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// Waits for [`ServerSession::verdict`], [`ServerSession::committed`] or another answer of the
     /// reactor, or for time to pass, and takes no input.
     pub fn is_waiting(&self) -> bool {

@@ -1,0 +1,225 @@
+//! TLS to next servers: Python's own, with certificates of every kind, and hostile ones.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::certs::{Authority, Identity};
+use crate::server::{Server, Setup, tool};
+use crate::wait_for;
+
+/// A next server in Python; none where there is no Python.
+struct PythonNext {
+    child: Child,
+    port: u16,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl PythonNext {
+    fn start(mode: &str, identity: &Identity) -> Option<PythonNext> {
+        let python = tool("python3")?;
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/next_tls.py");
+        let mut command = Command::new(python);
+        command.args([script, mode]).arg(&identity.certificate).arg(&identity.key);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        let port = first.strip_prefix("port ").unwrap().parse().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let record = said.clone();
+        thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| record.lock().unwrap().push(line));
+        });
+        Some(PythonNext { child, port, said })
+    }
+
+    /// What it said that begins so.
+    fn said(&self, words: &str) -> Vec<String> {
+        let said = self.said.lock().unwrap();
+        said.iter().filter(|line| line.starts_with(words)).cloned().collect()
+    }
+
+    fn wait(&self, words: &str, count: usize) -> Vec<String> {
+        wait_for(words, || Some(self.said(words)).filter(|said| said.len() >= count))
+    }
+}
+
+impl Drop for PythonNext {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("---- the next server said:\n{}", self.said.lock().unwrap().join("\n"));
+        }
+    }
+}
+
+/// A relay that sends to it under this policy, knowing the authority; and one message.
+fn relay(next: &PythonNext, host: &str, policy: &str, authority: &Authority) -> (Setup, Server) {
+    let setup = Setup::new(([127, 0, 0, 1], next.port).into())
+        .set(&format!("next_server.host={host}"))
+        .set(&format!("next_server.tls={policy}"))
+        .set(&format!("next_server.ca_file={}", authority.file().display()))
+        .set("next_server.connections=1")
+        .set("log.level=trace");
+    let server = setup.start();
+    server.ehlo().mail("ann@example.org", &["bob@example.net"], "Subject: x\r\n\r\nbody\r\n");
+    (setup, server)
+}
+
+/// The server's log says this at last.
+fn logged(server: &Server, words: &str) {
+    wait_for(words, || server.log().contains(words).then_some(()));
+}
+
+/// The message is still there, and nobody was told that it never will be delivered.
+fn still_waits(setup: &Setup, next: &PythonNext) {
+    assert_eq!(setup.queue_files().len(), 1);
+    assert!(next.said("heard MAIL").is_empty() && next.said("mail").is_empty());
+}
+
+#[test]
+fn right_certificates_under_every_policy() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    for (mode, policy, version) in [
+        ("starttls", "opportunistic", "TLSv1.3"),
+        ("starttls", "required", "TLSv1.3"),
+        ("tls12", "required", "TLSv1.2"),
+        ("implicit", "implicit", "TLSv1.3"),
+    ] {
+        let Some(next) = PythonNext::start(mode, &identity) else { return };
+        let (setup, server) = relay(&next, "localhost", policy, &authority);
+        next.wait("mail", 1);
+        assert!(next.said("tls")[0].starts_with(&format!("tls {version}")), "{mode} {policy}");
+        wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+        let ehlos = next.said("heard EHLO").len();
+        assert_eq!(ehlos, if mode == "implicit" { 1 } else { 2 }, "{mode} {policy}");
+        let log = server.log();
+        assert!(log.contains("localhost: certificate verified"), "{log}");
+        let mail = log.lines().find(|line| line.contains(" o1 ") && line.contains("> MAIL FROM"));
+        assert!(mail.is_some_and(|line| line.contains("~> MAIL FROM")), "{log}");
+    }
+}
+
+#[test]
+fn wrong_certificates_stop_only_what_checks_them() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    for (identity, words) in [
+        (authority.sign_expired("localhost"), "the server's certificate has expired"),
+        (authority.sign("other.example"), "certificate is not for"),
+        (authority.self_signed("localhost"), "signed by nobody who is known here"),
+        (stranger.sign("localhost"), "signed by nobody who is known here"),
+    ] {
+        let Some(next) = PythonNext::start("starttls", &identity) else { return };
+        let (setup, server) = relay(&next, "localhost", "required", &authority);
+        logged(&server, words);
+        logged(&server, "next_server.tls");
+        still_waits(&setup, &next);
+        drop((setup, server));
+        // Against who only listens any certificate will do; what is wrong with it is said.
+        let (_setup, server) = relay(&next, "localhost", "opportunistic", &authority);
+        next.wait("mail", 1);
+        logged(&server, words);
+        assert!(server.log().contains("certificate not verified"));
+        drop(server);
+        let (_setup, server) = {
+            let setup = Setup::new(([127, 0, 0, 1], next.port).into())
+                .set("next_server.tls=required")
+                .set("next_server.verify=no");
+            let server = setup.start();
+            let content = "Subject: y\r\n\r\nbody\r\n";
+            server.ehlo().mail("ann@example.org", &["bob@example.net"], content);
+            (setup, server)
+        };
+        next.wait("mail", 2);
+        drop(server);
+    }
+}
+
+#[test]
+fn starttls_that_fails_falls_back_only_where_that_is_allowed() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    for (mode, words) in [
+        ("strip", "does not offer STARTTLS"),
+        ("refuse", "454 4.7.0 TLS is not available"),
+        ("cut", "closed the connection"),
+        ("garbage", "what came is no TLS"),
+    ] {
+        let Some(next) = PythonNext::start(mode, &identity) else { return };
+        let (setup, server) = relay(&next, "localhost", "required", &authority);
+        logged(&server, words);
+        logged(&server, &format!("localhost:{}: ", next.port));
+        still_waits(&setup, &next);
+        drop((setup, server));
+        let before = next.said("connection").len();
+        let (setup, server) = relay(&next, "localhost", "opportunistic", &authority);
+        next.wait("mail", 1);
+        assert!(next.said("tls").is_empty());
+        // A handshake that failed costs one connection, and is remembered.
+        let broken = matches!(mode, "cut" | "garbage");
+        assert_eq!(next.said("connection").len() - before, if broken { 2 } else { 1 }, "{mode}");
+        wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+        server.ehlo().mail("ann@example.org", &["bob@example.net"], "Subject: z\r\n\r\nz\r\n");
+        next.wait("mail", 2);
+        assert_eq!(next.said("connection").len() - before, if broken { 2 } else { 1 }, "{mode}");
+    }
+}
+
+#[test]
+fn what_is_injected_behind_the_220_is_never_believed() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    for policy in ["opportunistic", "required"] {
+        let Some(next) = PythonNext::start("inject", &identity) else { return };
+        let (setup, server) = relay(&next, "localhost", policy, &authority);
+        // Where the octets come in two pieces the second one breaks the handshake.
+        wait_for("the injection to be noticed", || {
+            let log = server.log();
+            let found = ["octets in the clear behind", "what came is no TLS", "SMTP in the clear"];
+            found.iter().any(|words| log.contains(words)).then_some(())
+        });
+        assert_eq!(next.said("heard EHLO").len(), next.said("heard STARTTLS").len());
+        still_waits(&setup, &next);
+    }
+}
+
+#[test]
+fn the_wrong_kind_of_tls_is_recognised() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    let Some(next) = PythonNext::start("starttls", &identity) else { return };
+    let (setup, server) = relay(&next, "localhost", "implicit", &authority);
+    logged(&server, "the server speaks SMTP in the clear where TLS was to begin at once");
+    logged(&server, "tls = implicit is wrong for this port, required (STARTTLS) may be right");
+    still_waits(&setup, &next);
+}
+
+#[test]
+fn a_connection_cut_in_the_middle_delivers_nothing() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    let Some(next) = PythonNext::start("abrupt", &identity) else { return };
+    let (setup, server) = relay(&next, "localhost", "required", &authority);
+    next.wait("heard DATA", 1);
+    wait_for("the loss in the log", || server.log().contains("connection lost").then_some(()));
+    assert_eq!(setup.queue_files().len(), 1);
+}
+
+#[test]
+fn sessions_are_resumed() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    let Some(next) = PythonNext::start("starttls", &identity) else { return };
+    let (_setup, server) = relay(&next, "localhost", "required", &authority);
+    next.wait("mail", 1);
+    // The connection is given back when it has been idle for a while; then a new one.
+    next.wait("closed", 1);
+    server.ehlo().mail("ann@example.org", &["bob@example.net"], "Subject: z\r\n\r\nz\r\n");
+    next.wait("mail", 2);
+    let tls = next.said("tls");
+    assert!(tls[0].ends_with("new") && tls[1].ends_with("resumed"), "{tls:?}");
+    logged(&server, ", resumed, ");
+}
