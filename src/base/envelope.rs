@@ -231,9 +231,9 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// To whom; never empty.
     pub recipients: Vec<Recipient>,
-    /// For a bounce: of which message (by counter), and for which of its recipients it speaks.
-    /// Recovery marks those as failed, so that a crash between the bounce and the mark does not
-    /// make a second bounce.
+    /// For a bounce, or word of mail that was relayed: of which message (by counter), and for which
+    /// of its recipients it is the last word. Recovery marks those as failed, which is to say done,
+    /// so that a crash between the bounce and the mark does not make a second bounce.
     pub bounce_of: Option<(u64, Vec<u32>)>,
 }
 

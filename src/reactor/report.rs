@@ -2,7 +2,8 @@
 //!
 //! A bounce is mail like other mail: it goes through the commit of the tick. Only when it is
 //! durable are the recipients it speaks for marked as failed, durably too; in between, the bounce
-//! itself says for whom it speaks, so that a crash makes neither a second bounce nor none (I15).
+//! itself says for whom it speaks, so that a crash makes neither a second bounce nor none (I15). So
+//! it is with word of mail that was relayed.
 
 use super::core::Core;
 use super::store::{Owner, Pending};
@@ -19,7 +20,7 @@ pub enum Record {
     Failed(MessageId, Vec<u32>),
     /// The sender knows that these are late.
     Late(MessageId, Vec<u32>),
-    /// Nothing: they are delivered.
+    /// These were delivered, to a server that sends no notifications.
     Relayed(MessageId, Vec<u32>),
 }
 
@@ -97,7 +98,7 @@ impl<D: Disk> Core<D> {
         };
         let sender = head.envelope.from.as_ref();
         if !sender.is_none_or(|sender| self.limiter.allow(sender, now.time)) {
-            if let Record::Late(..) = record {
+            if let Record::Late(..) | Record::Relayed(..) = record {
                 self.unreported(&record, now);
             }
             return;
@@ -188,7 +189,11 @@ impl<D: Disk> Core<D> {
                     self.mark(*id, *recipient, Status::Delayed, now);
                 }
             }
-            Record::Relayed(..) => {}
+            Record::Relayed(id, recipients) => {
+                for recipient in recipients {
+                    self.mark(*id, *recipient, Status::Delivered, now);
+                }
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::core::Core;
 use super::outbound::Carrying;
 use crate::base::{Enhanced, MessageId, Now, Reply, SessionId, Status};
 use crate::journal::{Ending, Level, What};
-use crate::queue::{Delivery, ServerId, ServerState};
+use crate::queue::{ServerId, ServerState};
 use crate::smtp::client::Fault;
 use crate::spool::Disk;
 
@@ -28,23 +28,10 @@ impl<D: Disk> Core<D> {
             let what = What::Outcome { recipient: &address, ending, reply, next: &next };
             self.note(now, Some(session), Some(id), what);
         }
-        // Those of whom the sender is to be told are told of first, all together.
+        // Of whom the sender is to be told, that is recorded when the notice is durable.
         let is_told = carrying.relayed.iter().any(|(told, _)| *told == recipient);
         if ending == Ending::Delivered && !is_told {
             self.mark(id, recipient, Status::Delivered, now);
-        }
-    }
-
-    /// A server without DSN took the message for these recipients, whose sender asked for news of
-    /// success: it hears of them once, and while the message is there to be told of.
-    fn relayed(&mut self, delivery: &Delivery, relayed: Vec<(u32, Reply)>, now: Now) {
-        if relayed.is_empty() {
-            return;
-        }
-        let recipients: Vec<u32> = relayed.iter().map(|(recipient, _)| *recipient).collect();
-        self.report_relayed(delivery, relayed, now);
-        for recipient in recipients {
-            self.mark(delivery.id, recipient, Status::Delivered, now);
         }
     }
 
@@ -60,7 +47,9 @@ impl<D: Disk> Core<D> {
     /// A transaction is over. `fault` is why its connection ended, when it ended with it.
     pub(super) fn settle(&mut self, carrying: Carrying, fault: Option<&Fault>, now: Now) {
         let Carrying { delivery, outcomes, relayed, .. } = carrying;
-        self.relayed(&delivery, relayed, now);
+        if !relayed.is_empty() {
+            self.report_relayed(&delivery, relayed, now);
+        }
         let (id, server) = (delivery.id, delivery.server);
         match fault.filter(|f| f.in_transaction()) {
             Some(fault) => {

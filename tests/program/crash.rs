@@ -169,3 +169,44 @@ fn hostile(moment: &Moment) -> Act {
         _ => Act::Usual,
     }
 }
+
+/// Killed at each flush: whoever asked for news of success gets them once from a server without
+/// DSN, and the message is not lost for the sake of its notice.
+#[cfg(target_os = "linux")]
+#[test]
+fn notices_of_success_survive_a_kill_at_each_flush() {
+    let Some(strace) = crate::server::tool("strace") else { return };
+    let mut met = 0;
+    for flush in 2..7 {
+        let next = Next::scripted(|moment| match moment.stage {
+            Stage::Helo => Act::Say("250 next.example.net\r\n".into()),
+            _ => Act::Usual,
+        });
+        let setup = Setup::new(next.address).set("queue.interval=100ms");
+        let ours = setup.command();
+        let mut command = std::process::Command::new(&strace);
+        command.args(["-D", "-f", "-o", "trace", "-e", "trace=fdatasync", "-e"]);
+        command.arg(format!("inject=fdatasync:signal=KILL:when={flush}"));
+        command.arg(ours.get_program()).args(ours.get_args()).current_dir(setup.dir.path());
+        let server = setup.start_as(command);
+        let mut client = server.ehlo();
+        let accepted = (|| {
+            client.try_command("MAIL FROM:<a@example.org>").ok()?;
+            client.try_command("RCPT TO:<b@example.org> NOTIFY=SUCCESS").ok()?;
+            client.try_command("RCPT TO:<c@example.org> NOTIFY=SUCCESS").ok()?;
+            client.try_command("DATA").ok()?;
+            client.try_command("Subject: x\r\n\r\n.").ok().filter(|reply| reply.code == 250)
+        })();
+        wait_for("the notice or the end of the server", || {
+            (next.count() >= 2 || client.try_command("NOOP").is_err()).then_some(())
+        });
+        drop(server);
+        let _server = setup.start();
+        wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+        let notices = next.mails().iter().filter(|mail| mail.from.starts_with("<>")).count();
+        let mails = next.count() - notices;
+        assert!(accepted.is_none() || (mails >= 1 && notices == 1), "{flush}: {:?}", next.mails());
+        met += usize::from(accepted.is_some());
+    }
+    assert!(met > 1, "the server was never killed late enough");
+}

@@ -87,6 +87,11 @@ impl Fate {
         matches!(self, Fate::Failed | Fate::Expired)
     }
 
+    /// Whatever it is, it is the end: the recipient is done.
+    fn is_final(self) -> bool {
+        !matches!(self, Fate::Delayed { .. })
+    }
+
     fn is_told(self, notify: Notify) -> bool {
         match self {
             Fate::Failed | Fate::Expired => notify.failure(),
@@ -99,8 +104,8 @@ impl Fate {
 /// A notification that is due.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
-    /// Its envelope: from `<>` to the sender of the message, never itself notified of. When it
-    /// tells of failures it says of which, so that a crash makes no second bounce.
+    /// Its envelope: from `<>` to the sender of the message, never itself notified of. It says for
+    /// which recipients it is the last word, so that a crash makes no second one.
     pub envelope: Envelope,
     /// What it tells.
     pub told: Vec<Told>,
@@ -121,8 +126,7 @@ pub fn plan_bounce(id: MessageId, envelope: &Envelope, size: u64, told: &[Told])
     if told.is_empty() {
         return None;
     }
-    let failed: Vec<u32> =
-        told.iter().filter(|t| t.fate.is_final_failure()).map(|t| t.recipient).collect();
+    let done: Vec<u32> = told.iter().filter(|t| t.fate.is_final()).map(|t| t.recipient).collect();
     let whole = match envelope.ret {
         Some(Ret::Headers) => false,
         Some(Ret::Full) => size <= MAX_FULL,
@@ -138,8 +142,8 @@ pub fn plan_bounce(id: MessageId, envelope: &Envelope, size: u64, told: &[Told])
         envid: None,
         // RFC 3461 section 6.1 (b): whoever gets a notification is not notified of it.
         recipients: vec![Recipient { address: sender.clone(), notify: Notify::Never, orcpt: None }],
-        bounce_of: (!failed.is_empty()).then_some((id.counter, failed)),
+        bounce_of: (!done.is_empty()).then_some((id.counter, done)),
     };
-    let whole = whole && envelope.bounce_of.is_some();
+    let whole = whole && told.iter().any(|t| t.fate.is_final_failure());
     Some(Plan { envelope, told, whole })
 }

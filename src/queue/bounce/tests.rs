@@ -302,7 +302,8 @@ fn every_combination() {
             );
             assert_eq!(plan.envelope.utf8, utf8_sender);
             let failed = fate.is_final_failure();
-            let bounce_of = failed.then(|| (ID.counter, vec![0]));
+            let done = !matches!(fate, Fate::Delayed { .. });
+            let bounce_of = done.then(|| (ID.counter, vec![0]));
             assert_eq!(plan.envelope.bounce_of, bounce_of);
 
             let report = match utf8_sender {
