@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _};
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -278,6 +279,14 @@ fn open_terminal(name: &CStr) -> io::Result<File> {
 /// What brings a terminal back after a panic: a descriptor, its mode, the octets to write.
 static AFTER_PANIC: Mutex<Option<(File, libc::termios, Vec<u8>)>> = Mutex::new(None);
 
+/// A panic brought the terminal back.
+static RESTORED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a panic has brought the terminal back: who does so again hides what it said.
+pub fn is_terminal_restored() -> bool {
+    RESTORED.load(Ordering::Relaxed)
+}
+
 /// Keeps what [`restore_after_panic`] needs; nothing when the terminal is restored already.
 pub fn remember_terminal(tty: Option<(&Tty, Vec<u8>)>) {
     let kept = tty.and_then(|(tty, octets)| Some((tty.file.try_clone().ok()?, tty.before, octets)));
@@ -288,6 +297,7 @@ pub fn remember_terminal(tty: Option<(&Tty, Vec<u8>)>) {
 pub fn restore_after_panic() {
     let kept = AFTER_PANIC.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some((mut file, mode, octets)) = kept else { return };
+    RESTORED.store(true, Ordering::Relaxed);
     let _ = file.write(&octets);
     // SAFETY: the descriptor is open; the struct is only read.
     unsafe { libc::tcsetattr(file.as_raw_fd(), libc::TCSANOW, &mode) };

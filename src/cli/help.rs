@@ -41,7 +41,8 @@ Examples:
     echo hello | mailflux send you@example.org
 
 Signals: TERM and INT end after open transactions had up to 10 s to finish, a
-second one ends at once; HUP reads the configuration again.
+second one ends at once; HUP reads the configuration again, or with a console
+means that the terminal is gone: headless from then on.
 
 Exit codes: 0 fine, 64 usage, 65 bad or refused message, 69 server not
 reachable, 71 system error, 73 cannot create, 75 try again later,

@@ -222,7 +222,8 @@ impl Console {
                 self.answers.command(line);
                 self.fault(Some(error.column), &error.message);
             }
-            (_, Ok(_)) => {
+            (_, Ok(command)) => {
+                self.quitting |= matches!(command, Command::Quit { .. });
                 self.answers.command(line);
                 self.last_request += 1;
                 let (id, line) = (self.last_request, line.to_owned());

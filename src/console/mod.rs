@@ -114,7 +114,7 @@ pub struct Console {
     last_request: u64,
     /// Until when a second Ctrl-Z suspends.
     suspend_until: Option<Time>,
-    /// `quit` was said by Ctrl-D.
+    /// `quit` was said.
     quitting: bool,
     bye: Option<Printable>,
     /// When the next frame may be painted, if there is something new.
@@ -215,6 +215,11 @@ impl Console {
     /// Whether the server has said its last word, and which.
     pub fn bye(&self) -> Option<&Printable> {
         self.bye.as_ref()
+    }
+
+    /// Whether it is no wonder when the server is gone: it was told to end.
+    pub fn expects_end(&self) -> bool {
+        self.quitting || self.gauges.last().draining
     }
 
     /// What is to be asked of the server.

@@ -90,7 +90,11 @@ fn parting(desk: &Desk, line: &Line) -> Option<Parting> {
         return Some(Parting::Left);
     }
     let bye = desk.console.bye().map(|why| Parting::Bye(why.clone()));
-    bye.or_else(|| line.ended.then_some(Parting::Lost))
+    let ended = match desk.console.expects_end() {
+        true => Parting::Bye(Printable::from_shown("the server has ended")),
+        false => Parting::Lost,
+    };
+    bye.or_else(|| line.ended.then_some(ended))
 }
 
 impl Line {

@@ -39,6 +39,8 @@ pub struct Desk {
     /// Keys are looked for at this time, since nobody tells of them.
     look: Option<Time>,
     gone: bool,
+    /// A HUP said that it is gone; it may be there all the same.
+    hung_up: bool,
     leaving: bool,
 }
 
@@ -71,6 +73,7 @@ impl Desk {
             away: true,
             look: None,
             gone: false,
+            hung_up: false,
             leaving: false,
         };
         restore_at_panic();
@@ -116,21 +119,21 @@ impl Desk {
     /// Stops the process, as Ctrl-Z does elsewhere; returns when it goes on. What then is to be
     /// done the signal says that comes with it.
     pub fn suspend(&mut self) {
-        self.restore();
+        self.restore(LAST_WORD);
         self.away = true;
         sys::stop();
     }
 
-    /// Leaves the terminal as it was found.
-    fn restore(&mut self) {
-        if self.away || self.gone {
+    /// Leaves the terminal as it was found, waiting so long for it to take that.
+    fn restore(&mut self, patience: Duration) {
+        if self.away || self.gone || sys::is_terminal_restored() {
             return;
         }
         // What is on its way may be half a sequence, which would swallow what follows.
         self.out.extend_from_slice(self.screen.leave());
         self.flush();
-        if !self.out.is_empty() {
-            sys::pause(LAST_WORD);
+        if !self.out.is_empty() && !self.gone && !patience.is_zero() {
+            sys::pause(patience);
             self.writable = true;
             self.flush();
         }
@@ -159,12 +162,12 @@ impl Desk {
 
     /// The terminal hung up.
     pub fn hang_up(&mut self) {
-        self.gone = true;
+        self.hung_up = true;
     }
 
     /// Whether there is no terminal any more.
     pub fn is_gone(&self) -> bool {
-        self.gone
+        self.gone || self.hung_up
     }
 
     /// Whether the console wants to end, and nothing else.
@@ -258,7 +261,8 @@ impl Desk {
 
 impl Drop for Desk {
     fn drop(&mut self) {
-        self.restore();
+        // Mail must not wait for a terminal that is said to be gone.
+        self.restore(if self.hung_up { Duration::ZERO } else { LAST_WORD });
         sys::remember_terminal(None);
     }
 }

@@ -5,6 +5,7 @@
 
 mod certs;
 mod client;
+mod console;
 mod control;
 mod cost;
 mod crash;
@@ -13,6 +14,7 @@ mod forward;
 mod limits;
 mod next;
 mod next_tls;
+mod pty;
 mod real;
 mod server;
 mod start;

@@ -86,16 +86,29 @@ impl Setup {
         command
     }
 
+    /// The same with another word in the place of `--headless`.
+    pub fn command_with(&self, instead: &str) -> Command {
+        let mut command = program();
+        command.arg(instead).args(&self.args[1..]).current_dir(self.dir.path());
+        command
+    }
+
     /// Starts it and waits until it greets.
     pub fn start(&self) -> Server {
         self.start_as(self.command())
     }
 
     /// The same with a command line that only ends in ours.
-    pub fn start_as(&self, mut command: Command) -> Server {
+    pub fn start_as(&self, command: Command) -> Server {
+        self.start_on(command, "/dev/null")
+    }
+
+    /// The same, with this file as its input.
+    pub fn start_on(&self, mut command: Command, input: &str) -> Server {
+        let input = fs::File::open(input).unwrap();
         let log_path = self.dir.path().join("log");
         let log = fs::OpenOptions::new().create(true).append(true).open(&log_path).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.stdin(input).stdout(log.try_clone().unwrap()).stderr(log);
         let mut server =
             Server { child: command.spawn().unwrap(), address: self.address, log_path };
         wait_for("the server's greeting", || {

@@ -249,7 +249,7 @@ fn hint_words(console: &Console) -> String {
         return hint;
     }
     if !console.messages.follows() {
-        return "End or Ctrl-Q: go along again".into();
+        return "Ctrl-Q: go along again".into();
     }
     if line.is_empty() {
         return "help  Tab completes  PgUp scrolls  / finds  Ctrl-S freezes  Alt-W folds".into();

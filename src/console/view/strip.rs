@@ -37,7 +37,7 @@ pub fn paint(grid: &mut Grid, end: usize, console: &Console) {
             _ => Style::Outbound,
         };
         text(grid, at, look, Style::Plain, &session_row(session));
-        grid.restyle(at, 0, 9, style);
+        grid.restyle(at, 0, 10, style);
     }
     let shown = end.saturating_sub(3).min(sessions.len()) as u64;
     let all = console.gauges.last().inbound + console.gauges.last().outbound;
