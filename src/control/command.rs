@@ -235,6 +235,15 @@ pub enum ConfigCommand {
 pub enum NextCommand {
     /// All next servers and their states.
     List,
+    /// Try it step by step, without mail.
+    Probe {
+        /// Which.
+        name: String,
+        /// The sender; none is `<>`.
+        from: Option<Address>,
+        /// The recipient; else the postmaster.
+        rcpt: Option<Address>,
+    },
     /// Send nothing there, until resumed.
     Pause(String),
     /// Send there again.

@@ -27,7 +27,7 @@ const SESSION_VIEWS: &[&str] = &["ladder", "raw", "hex"];
 const SHOW_PARTS: &[&str] = &["envelope", "headers", "mime", "hops", "attempts", "lint", "raw"];
 const CONFIGS: &[&str] = &["get", "set", "diff", "save", "reload"];
 const ANALYSES: &[&str] = &["latency", "senders", "recipients", "clients", "codes", "sizes"];
-const NEXTS: &[&str] = &["list", "pause", "resume"];
+const NEXTS: &[&str] = &["list", "probe", "pause", "resume"];
 const ON_OFF: &[&str] = &["on", "off"];
 /// What can be traced.
 pub const TRACES: &[&str] = &["smtp", "queue"];
@@ -206,8 +206,8 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "next",
-        usage: "next list|pause|resume [NAME]",
-        help: "the next servers; send nothing to one, or again",
+        usage: "next list|probe|pause|resume [NAME] [from=ADDRESS] [rcpt=ADDRESS]",
+        help: "the next servers; try one step by step; send nothing to one, or again",
         objects: NEXTS,
         parse: next,
     },
@@ -337,6 +337,15 @@ fn next(args: &mut Args<'_>) -> Result<Command, CommandError> {
     let name = "the name of a next server";
     Ok(Command::Next(match args.need_choice(NEXTS)? {
         "list" => NextCommand::List,
+        "probe" => {
+            let name = args.need(name)?.text.clone();
+            let [from, rcpt] = args.pairs(["from", "rcpt"])?;
+            NextCommand::Probe {
+                name,
+                from: from.map_or(Ok(None), |from| from.read("an address", sender))?,
+                rcpt: rcpt.map(|rcpt| rcpt.read("an address", address)).transpose()?,
+            }
+        }
         "pause" => NextCommand::Pause(args.need(name)?.text.clone()),
         _ => NextCommand::Resume(args.need(name)?.text.clone()),
     }))
@@ -344,14 +353,6 @@ fn next(args: &mut Args<'_>) -> Result<Command, CommandError> {
 
 fn check(args: &mut Args<'_>) -> Result<Command, CommandError> {
     let [client, from, rcpt] = args.pairs(["client", "from", "rcpt"])?;
-    let address = |text: &str| {
-        let path = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
-        Address::parse(path.unwrap_or(text)).ok()
-    };
-    let sender = |text: &str| match text {
-        "" | "<>" => Some(None),
-        text => address(text).map(Some),
-    };
     let client = client.ok_or_else(|| args.wanted("client="))?;
     let rcpt = rcpt.ok_or_else(|| args.wanted("rcpt="))?;
     Ok(Command::Check {
@@ -359,4 +360,17 @@ fn check(args: &mut Args<'_>) -> Result<Command, CommandError> {
         from: from.map_or(Ok(None), |from| from.read("an address", sender))?,
         rcpt: rcpt.read("an address", address)?,
     })
+}
+
+fn address(text: &str) -> Option<Address> {
+    let path = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
+    Address::parse(path.unwrap_or(text)).ok()
+}
+
+/// None for the null sender.
+fn sender(text: &str) -> Option<Option<Address>> {
+    match text {
+        "" | "<>" => Some(None),
+        text => address(text).map(Some),
+    }
 }

@@ -9,6 +9,7 @@ use super::core::Role;
 use super::inbound::Inbound;
 use super::link::Link;
 use super::net::{Net, Token};
+use super::probe::Purpose;
 use super::slots::{Listener, Slot};
 use crate::base::{Leg, SessionId};
 use crate::journal::What;
@@ -128,6 +129,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 c.release(&mut self.core, self.now);
                 self.outbound_gone(c.server, token);
                 self.core.note(self.now, Some(c.id), None, What::Closed { why: &c.why });
+                if matches!(c.purpose, Purpose::Probe(_)) {
+                    self.probe_over(c.id, &c.why);
+                }
             }
             Some(Slot::Asking(asking)) => self.release_asking(token, *asking),
             Some(Slot::Listener(_) | Slot::Door(_)) | None => {}

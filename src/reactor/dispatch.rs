@@ -61,7 +61,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 
     /// Opens a connection; false when that is not possible now.
-    fn dial(&mut self, server: ServerId) -> bool {
+    pub(super) fn dial(&mut self, server: ServerId) -> bool {
         let mut addresses: VecDeque<SocketAddr> = self.core.addresses(server).into();
         let token = self.slots.next_token();
         let mut problem = None;

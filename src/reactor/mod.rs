@@ -22,6 +22,7 @@ mod mio_net;
 mod net;
 mod outbound;
 mod output;
+mod probe;
 mod report;
 mod run;
 mod secure;
@@ -88,6 +89,8 @@ pub struct Reactor<N: Net, D: Disk> {
     clients: HashMap<IpAddr, usize>,
     sessions_in: u64,
     sessions_out: u64,
+    /// Probes that are over, until those who wait have read them.
+    probed: Vec<probe::Probed>,
     /// What `trace on` asked for.
     traces: Vec<&'static str>,
     /// What `confirm` of a `ctl` would do: each is a connection of its own.
@@ -119,6 +122,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             clients: HashMap::new(),
             sessions_in: 0,
             sessions_out: 0,
+            probed: Vec::new(),
             traces: Vec::new(),
             confirm: None,
         }

@@ -19,11 +19,11 @@ use super::inbound::After;
 use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::output::Output;
+use super::probe::Purpose;
 use super::transport::Transport;
 use crate::base::{Enhanced, Now, Reply, SessionId, Time, cause};
 use crate::journal::{Mark, Side, What};
 use crate::queue::{Delivery, Outcome, ServerId};
-use crate::smtp::Verdict;
 use crate::smtp::client::{Action, ClientSession, Fault, Mode, Transaction};
 use crate::smtp::data::DotEncoder;
 use crate::spool::Disk;
@@ -110,6 +110,8 @@ pub struct Outbound<S> {
     pub session: ClientSession,
     /// What it carries.
     pub carrying: Option<Carrying>,
+    /// What it is for.
+    pub purpose: Purpose,
     /// Why it ended, for the journal.
     pub why: Cow<'static, str>,
     /// The greeting and EHLO went well: the server lives.
@@ -138,6 +140,7 @@ impl<S> Outbound<S> {
             link,
             session,
             carrying: None,
+            purpose: Purpose::Mail,
             why: "closed".into(),
             ready: false,
             idle_since: now.time,
@@ -332,6 +335,13 @@ impl<S> Outbound<S> {
             if !self.is_idle() || at < input.len() {
                 break;
             }
+            if self.begin_probe(now) {
+                continue;
+            }
+            if self.purpose.is_spent() {
+                self.session.quit(now.time);
+                continue;
+            }
             match core.next_transaction(self.server, now) {
                 Some((delivery, transaction)) => self.carry(delivery, transaction, now),
                 None => break,
@@ -362,7 +372,7 @@ impl<S> Outbound<S> {
         let tls = self.session.is_tls();
         match action {
             Action::Read => {}
-            Action::Ask(_) => self.session.verdict(Verdict::Accept, now.time),
+            Action::Ask(stage) => self.session.verdict(self.purpose.verdict(stage), now.time),
             Action::Send(octets) => self.send(core, now, &octets),
             Action::Heard(reply, mark) => {
                 let mut wire = Vec::new();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::messages::{AGES, age_place, listed};
+use super::probe::Probing;
 use super::watch::Reader;
 use super::{Asker, Refusal};
 use crate::base::{Printable, Time};
@@ -28,6 +29,8 @@ pub enum Job {
     Choosing(Choosing),
     /// The same, done to those that were chosen.
     Doing(Doing),
+    /// `next probe NAME`
+    Probe(Probing),
     /// `follow`, for an asker without a view.
     Follow(Following),
 }
@@ -88,6 +91,11 @@ impl Job {
     }
 
     /// It waits for what happens, and has nothing to do by itself.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Job::Follow(_) | Job::Probe(_))
+    }
+
+    /// It reads the feed.
     pub(super) fn listens(&self) -> bool {
         matches!(self, Job::Follow(_))
     }
@@ -133,6 +141,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 }
                 Ok(done)
             }
+            Job::Probe(probing) => Ok(self.await_probe(probing, (id, json), asker)),
             Job::Follow(following) => {
                 if let Some((items, dropped)) =
                     following.reader.read(&mut self.core.journal, self.now)

@@ -17,6 +17,7 @@
 
 mod jobs;
 mod messages;
+mod probe;
 mod server;
 mod sessions;
 mod settings;
@@ -33,7 +34,7 @@ pub use self::watch::Watching;
 use super::Reactor;
 use super::net::Net;
 use crate::base::{Printable, Time};
-use crate::control::{Command, CommandError, MessageAction, Request, Told};
+use crate::control::{Command, CommandError, MessageAction, NextCommand, Request, Told};
 use crate::journal::Report;
 use crate::spool::Disk;
 
@@ -133,6 +134,16 @@ impl Asker {
         self.watching.as_ref().map_or(Time::NEVER, |watching| watching.next_snapshot)
     }
 
+    /// When it is to be looked at again, whatever happens, while it waits for a probe.
+    pub fn probe_due(&self, now: Time) -> Option<Time> {
+        match &self.job {
+            Some(Working { job: Job::Probe(probing), .. }) => {
+                Some(probing.until().min(now.after(probe::LOOK)))
+            }
+            _ => None,
+        }
+    }
+
     /// It watches what happens.
     pub fn is_watching(&self) -> bool {
         self.watching.is_some()
@@ -176,7 +187,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
         }
         match &asker.job {
-            Some(working) => !working.job.listens(),
+            Some(working) => !working.job.waits(),
             None => !asker.waiting.is_empty(),
         }
     }
@@ -226,6 +237,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Config(command) => self.configure(command)?.into(),
             Command::Trace { on, what } => self.trace(on, what)?.into(),
             Command::Log(level) => self.set_setting("log.level", &level)?.into(),
+            Command::Next(NextCommand::Probe { name, from, rcpt }) => {
+                self.begin_probe(&name, from, rcpt)?
+            }
             Command::Next(command) => self.next_command(command)?.into(),
             Command::Check { client, from, rcpt } => {
                 self.core.check(client, from.as_ref(), &rcpt).into()

@@ -34,6 +34,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let now = self.now;
         match command {
             NextCommand::List => Ok(self.next_list()),
+            // A job: see `probe`.
+            NextCommand::Probe { .. } => Err(Refusal::new("a probe is not answered at once")),
             NextCommand::Pause(name) => {
                 let id = self.server_named(&name)?;
                 self.core.queue.pause_server(id, now);
@@ -50,7 +52,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
-    fn server_named(&self, name: &str) -> Result<ServerId, Refusal> {
+    pub(super) fn server_named(&self, name: &str) -> Result<ServerId, Refusal> {
         let mut all = self.core.queue.servers(self.now);
         if let Some(server) = all.find(|server| server.name == name) {
             return Ok(server.id);

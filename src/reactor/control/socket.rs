@@ -229,9 +229,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// but a few times a second.
     pub fn tell_watchers(&mut self) {
         let newest = self.core.journal.next_seq();
+        let now = self.now.time;
         for i in 0..self.askers.len() {
             let Some(Slot::Asking(asking)) = self.slots.get_mut(self.askers[i]) else { continue };
-            if let Some(due) = asking.asker.news_due(newest) {
+            let news = asking.asker.news_due(newest);
+            if let Some(due) = news.into_iter().chain(asking.asker.probe_due(now)).min() {
                 self.timers.arm(asking.link.token, due, &mut asking.link.armed);
             }
         }

@@ -1,0 +1,190 @@
+//! `next probe`: the rungs of a probe, with their times, and what would mend the one that fails.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::jobs::Job;
+use super::{Asker, Refusal};
+use crate::base::{Address, Leg, Printable, Report, SessionId, Time};
+use crate::journal::{Journal, Line, Rung, Side, Sign, rungs};
+use crate::reactor::Reactor;
+use crate::reactor::net::Net;
+use crate::reactor::probe::until;
+use crate::spool::Disk;
+
+/// Ended sessions in which an earlier EHLO is looked for.
+const LOOK_BACK: usize = 256;
+
+/// A probe that somebody waits for.
+pub struct Probing {
+    id: SessionId,
+    name: String,
+    /// What EHLO brought the last time, if that is still known.
+    before: Option<Vec<String>>,
+    until: Time,
+}
+
+/// The rungs in their order, each with what an administrator looks at when it fails.
+const RUNGS: [(&str, &str); 8] = [
+    ("dns", "is next_server.host right, and dns.servers?"),
+    ("tcp", "next_server.host and next_server.port; a firewall may stand between"),
+    ("greeting", "the server does not want this client, or is no mail server: see its words"),
+    ("tls", "next_server.tls, next_server.verify, next_server.ca_file"),
+    ("ehlo", "server.hostname is the name that it is told"),
+    ("auth", "next_server.user, next_server.password, next_server.auth"),
+    ("mail", "the sender: it may want AUTH, or another one (next_server.rewrite_sender)"),
+    ("rcpt", "the recipient: it may not relay for this client without AUTH (next_server.user)"),
+];
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// `next probe NAME [from=A] [rcpt=B]`
+    pub(super) fn begin_probe(
+        &mut self,
+        name: &str,
+        from: Option<Address>,
+        rcpt: Option<Address>,
+    ) -> Result<super::Answer, Refusal> {
+        let server = self.server_named(name)?;
+        let postmaster = || Address::parse("postmaster").map_err(|_| Refusal::new("no recipient"));
+        let rcpt = rcpt.map_or_else(postmaster, Ok)?;
+        let before = last_ehlo(&self.core.journal, name);
+        match self.probe(server, from, rcpt) {
+            Ok(id) => {
+                let until = until(self.now);
+                let probing = Probing { id, name: name.to_owned(), before, until };
+                Ok(super::Answer::Job(Job::Probe(probing)))
+            }
+            Err(why) => Ok(report(name, &[], Some(&why), None).into()),
+        }
+    }
+
+    /// Whether a probe is over; then its report is told.
+    pub(super) fn await_probe(
+        &mut self,
+        probing: &Probing,
+        (id, json): (u64, bool),
+        asker: &mut Asker,
+    ) -> bool {
+        let why = match self.take_probed(probing.id) {
+            Some(probed) => Some(probed.why),
+            None if self.now.time >= probing.until => Some("given up after 2 minutes".to_owned()),
+            None => None,
+        };
+        let Some(why) = why else { return false };
+        let lines = self.core.journal.transcript(probing.id).map(|(lines, _)| lines);
+        let found = rungs(lines.as_deref().unwrap_or_default());
+        let ehlo = lines.as_deref().map(ehlo_lines).unwrap_or_default();
+        let mut report = report(&probing.name, &found, Some(&why), Some(&ehlo));
+        if let Some(before) = &probing.before {
+            tell_difference(&mut report, before, &ehlo);
+        }
+        asker.tell_report(id, json, report);
+        true
+    }
+}
+
+impl Probing {
+    /// When it is looked at, whatever happens.
+    pub(super) fn until(&self) -> Time {
+        self.until
+    }
+}
+
+/// The report: a line for each rung that was reached, and a hint at the one that failed.
+fn report(name: &str, found: &[Rung], why: Option<&str>, ehlo: Option<&[String]>) -> Report {
+    let good = |rung: &&Rung| rung.good;
+    let complete = found.iter().any(|rung| rung.name == "rcpt" && rung.good);
+    let mut lines = vec![format!("probe of {}", Printable::bounded(name, 80))];
+    let mut rows: Vec<Value> = Vec::new();
+    for rung in found {
+        let sign = if rung.good { "ok  " } else { "FAIL" };
+        let took = rung.took.as_secs_f64() * 1000.0;
+        lines.push(format!("{sign} {:<9} {took:>9.1} ms  {}", rung.name, rung.text));
+        rows.push(json!({
+            "step": rung.name, "ok": rung.good, "ms": took, "text": rung.text,
+        }));
+    }
+    let mut failed = found.iter().find(|rung| !rung.good).map(|rung| rung.name);
+    if !complete && failed.is_none() {
+        // It ended before the next rung said anything.
+        let reached = found.iter().filter(good).filter_map(|rung| place(rung.name)).max();
+        let next = next_rung(reached, why.unwrap_or_default());
+        let why = Printable::new(why.unwrap_or("no answer"));
+        lines.push(format!("FAIL {next:<9} {:>9}     {why}", ""));
+        rows.push(json!({ "step": next, "ok": false, "ms": null, "text": why }));
+        failed = Some(next);
+    }
+    let hint = failed.and_then(|failed| RUNGS.iter().find(|(name, _)| *name == failed));
+    match hint {
+        Some((_, hint)) => lines.push(format!("look at: {hint}")),
+        None => lines.push("mail would be taken; none was sent".to_owned()),
+    }
+    let json = json!({
+        "name": name, "ok": complete && failed.is_none(), "steps": rows, "failed": failed,
+        "hint": hint.map(|(_, hint)| hint), "ehlo": ehlo,
+    });
+    Report { json, lines }
+}
+
+fn place(name: &str) -> Option<usize> {
+    RUNGS.iter().position(|(rung, _)| *rung == name)
+}
+
+/// The rung at which a session ended that said no more. TLS and AUTH are not always climbed: that
+/// they were at fault, the words tell.
+fn next_rung(reached: Option<usize>, why: &str) -> &'static str {
+    let Some(reached) = reached else {
+        return if why.contains("cannot connect") { "tcp" } else { "dns" };
+    };
+    let lower = why.to_ascii_lowercase();
+    for (name, words) in [("tls", ["tls", "certificate"]), ("auth", ["auth", "password"])] {
+        let behind = place(name).is_some_and(|at| at + 1 >= reached);
+        if behind && words.iter().any(|word| lower.contains(word)) {
+            return name;
+        }
+    }
+    let next = RUNGS[(reached + 1)..].iter().find(|(name, _)| !matches!(*name, "tls" | "auth"));
+    next.map_or("rcpt", |(name, _)| name)
+}
+
+/// The lines of the last EHLO reply.
+fn ehlo_lines(lines: &[Line<'_>]) -> Vec<String> {
+    let is_ehlo = |line: &Line<'_>| line.text.to_ascii_uppercase().starts_with(b"EHLO ");
+    let Some(at) = lines.iter().rposition(is_ehlo) else { return Vec::new() };
+    let said = lines[at + 1..].iter().take_while(|line| {
+        matches!(line.sign, Sign::Said { side: Side::Server, .. }) && line.text.starts_with(b"250")
+    });
+    // The first line is the server's name.
+    let offered = said.skip(1).filter_map(|line| line.text.get(4..));
+    offered.map(|text| Printable::new(text).into_string()).collect()
+}
+
+/// What EHLO brought in the last session with a next server.
+fn last_ehlo(journal: &Journal, name: &str) -> Option<Vec<String>> {
+    let ended = journal.sessions().ended().take(LOOK_BACK);
+    let mut with = ended
+        .filter(|(id, record)| id.leg == Leg::Out && record.next.as_deref() == Some(name))
+        .filter_map(|(id, _)| journal.transcript(id))
+        .map(|(lines, _)| ehlo_lines(&lines));
+    with.find(|lines| !lines.is_empty())
+}
+
+fn tell_difference(report: &mut Report, before: &[String], now: &[String]) {
+    let new: Vec<&String> = now.iter().filter(|line| !before.contains(line)).collect();
+    let gone: Vec<&String> = before.iter().filter(|line| !now.contains(line)).collect();
+    report.json["ehlo_new"] = json!(new);
+    report.json["ehlo_gone"] = json!(gone);
+    if now.is_empty() {
+        return;
+    }
+    for (what, lines) in [("offers anew", &new), ("no longer offers", &gone)] {
+        if !lines.is_empty() {
+            let list: Vec<&str> = lines.iter().map(|line| line.as_str()).collect();
+            report.lines.push(format!("since the last session it {what}: {}", list.join(", ")));
+        }
+    }
+}
+
+/// How long probes are waited for between two looks.
+pub(super) const LOOK: Duration = Duration::from_secs(1);

@@ -1,0 +1,135 @@
+//! Probes: a next server is tried step by step, up to where content would begin.
+//!
+//! A probe is a session like any other, with the same dialling, TLS and AUTH, that carries no
+//! message: at the gate before DATA or BDAT it turns back. So what it finds is what mail would
+//! find. Its report is read off the transcript.
+
+use super::Reactor;
+use super::net::Net;
+use super::outbound::Outbound;
+use super::slots::Slot;
+use crate::base::{
+    Address, BodyType, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time,
+};
+use crate::queue::ServerId;
+use crate::smtp::client::Transaction;
+use crate::smtp::{Stage, Verdict};
+use crate::spool::Disk;
+
+/// What a session with a next server is for.
+#[derive(Debug)]
+pub enum Purpose {
+    /// Mail.
+    Mail,
+    /// A probe; the transaction until it is begun.
+    Probe(Option<Box<Transaction>>),
+}
+
+/// A probe that is over.
+#[derive(Clone, Debug)]
+pub struct Probed {
+    /// Its session.
+    pub id: SessionId,
+    /// Why that ended.
+    pub why: String,
+}
+
+/// Probes whose end is remembered until somebody asks.
+const REMEMBERED: usize = 64;
+
+impl Purpose {
+    /// The answer at the gate.
+    pub fn verdict(&self, stage: Stage) -> Verdict {
+        match (self, stage) {
+            (Purpose::Probe(_), Stage::Data | Stage::Bdat | Stage::Dot) => {
+                let words = "Nothing is sent by a probe";
+                Verdict::Refuse(Reply::fixed(450, Enhanced(4, 0, 0), words))
+            }
+            _ => Verdict::Accept,
+        }
+    }
+
+    /// It is a probe, and said all that it had to say.
+    pub fn is_spent(&self) -> bool {
+        matches!(self, Purpose::Probe(None))
+    }
+}
+
+impl<S> Outbound<S> {
+    /// Makes a session that was just dialled a probe.
+    pub fn make_probe(&mut self, order: Transaction) {
+        self.purpose = Purpose::Probe(Some(Box::new(order)));
+    }
+
+    /// Begins the transaction of a probe, once: false when the session is for mail, or the probe
+    /// has begun.
+    pub(super) fn begin_probe(&mut self, now: Now) -> bool {
+        let Purpose::Probe(order) = &mut self.purpose else { return false };
+        let Some(order) = order.take() else { return false };
+        self.session.begin(*order, now.time);
+        true
+    }
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// Begins a probe of a next server, beside all limits: somebody waits for it. Gives its
+    /// session, or why not even a connection could be tried.
+    pub(super) fn probe(
+        &mut self,
+        server: ServerId,
+        from: Option<Address>,
+        rcpt: Address,
+    ) -> Result<SessionId, String> {
+        if !self.dial(server) {
+            let fault = self.core.queue.server(server, self.now).fault;
+            return Err(fault.map_or("no connection".into(), |reply| {
+                String::from_utf8_lossy(&reply.on_one_line()).into_owned()
+            }));
+        }
+        let token = self.next.open[usize::from(server.0)].last().copied();
+        let slot = token.and_then(|token| self.slots.get_mut(token));
+        let Some(Slot::Outbound(c)) = slot else { return Err("no connection".into()) };
+        c.make_probe(order(from, rcpt));
+        Ok(c.id)
+    }
+
+    /// A probe's session is gone: those who wait for it are told.
+    pub(super) fn probe_over(&mut self, id: SessionId, why: &str) {
+        if self.probed.len() >= REMEMBERED {
+            self.probed.remove(0);
+        }
+        self.probed.push(Probed { id, why: why.to_owned() });
+        for i in 0..self.askers.len() {
+            self.make_runnable(self.askers[i]);
+        }
+    }
+
+    /// The end of a probe, if it has come.
+    pub(super) fn take_probed(&mut self, id: SessionId) -> Option<Probed> {
+        let at = self.probed.iter().position(|probed| probed.id == id)?;
+        Some(self.probed.remove(at))
+    }
+}
+
+/// A transaction without content.
+fn order(from: Option<Address>, rcpt: Address) -> Transaction {
+    Transaction {
+        message: MessageId { counter: 0, arrived: 0 },
+        from,
+        body: BodyType::SevenBit,
+        utf8: false,
+        ret: None,
+        envid: None,
+        size: 0,
+        recipients: vec![(0, Recipient::new(rcpt))],
+    }
+}
+
+/// How long a probe may take in all; the time-outs of RFC 5321 would let somebody wait for half an
+/// hour.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// When a probe that began now is given up.
+pub fn until(now: Now) -> Time {
+    now.time.after(PATIENCE)
+}
