@@ -102,7 +102,7 @@ fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Opt
     asking.push(b'\n');
     (&stream).write_all(&asking)?;
     let mut out = io::stdout().lock();
-    let (mut ended_line, mut refusal) = (true, None);
+    let (mut ended_line, mut answered, mut refusal) = (true, false, None);
     for line in BufReader::new(stream).split(b'\n') {
         match serde_json::from_slice::<Told>(&line?)? {
             Told::Lines { lines, .. } => {
@@ -110,12 +110,13 @@ fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Opt
                 out.flush()?;
             }
             Told::Json { part, .. } => {
+                answered = true;
                 ended_line = part.ends_with('\n');
                 out.write_all(part.as_bytes())?;
                 out.flush()?;
             }
             Told::Fault { column, message, .. } => {
-                if json {
+                if json && !answered {
                     writeln!(out, "{}", json!({ "error": message, "column": column }))?;
                 }
                 let place = column.map_or(String::new(), |column| format!("column {column}: "));

@@ -20,6 +20,8 @@ Usage:
         one command to a running server ('mailflux ctl help' lists them)
     mailflux attach [--socket PATH]
         the console, on a server that runs elsewhere on this machine
+    mailflux probe [NAME]
+        try a next server step by step, without mail
     mailflux sink ADDRESS:PORT [--store DIR]
         a next server for trials: it accepts everything
     mailflux passwd USER

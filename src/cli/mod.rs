@@ -11,6 +11,7 @@ mod help;
 mod history;
 mod options;
 mod passwd;
+mod probe;
 mod run;
 mod send;
 mod sink;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 use crate::base::{Failure, Printable, cause, exit, nearest};
 
 /// The commands beside running the server.
-const COMMANDS: &[&str] = &["attach", "ctl", "passwd", "send", "sink"];
+const COMMANDS: &[&str] = &["attach", "ctl", "passwd", "probe", "send", "sink"];
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
@@ -59,6 +60,7 @@ fn dispatch(program: &OsString, args: Vec<String>) -> Result<(), Failure> {
     match command.map(String::as_str) {
         None => run::main(&args),
         Some("passwd") => passwd::main(&args[1..]),
+        Some("probe") => probe::main(&args[1..]),
         Some("send") => send::main(&args[1..]),
         Some("attach") => attach::main(&args[1..]),
         Some("ctl") => ctl::main(&args[1..]),

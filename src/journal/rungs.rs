@@ -28,7 +28,10 @@ pub fn rungs(lines: &[Line<'_>]) -> Vec<Rung> {
     for line in lines {
         let Sign::Said { side, .. } = line.sign else {
             if let Some((name, good)) = event(line.text) {
-                add(&mut found, Rung { name, good, took: line.delay, text: Printable::new(line.text) });
+                add(
+                    &mut found,
+                    Rung { name, good, took: line.delay, text: Printable::new(line.text) },
+                );
             }
             continue;
         };

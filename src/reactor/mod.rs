@@ -48,7 +48,7 @@ use self::local::Local;
 pub use self::local::Seat;
 pub use self::mio_net::MioNet;
 pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
-pub use self::run::{run, run_sink};
+pub use self::run::{run, run_command, run_sink};
 use self::slots::{Slot, Slots};
 use self::tick::Gathering;
 pub use self::tick::Life;

@@ -8,9 +8,7 @@ use super::Reactor;
 use super::net::Net;
 use super::outbound::Outbound;
 use super::slots::Slot;
-use crate::base::{
-    Address, BodyType, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time,
-};
+use crate::base::{Address, BodyType, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time};
 use crate::queue::ServerId;
 use crate::smtp::client::Transaction;
 use crate::smtp::{Stage, Verdict};

@@ -8,12 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use super::certs::Certs;
+use super::control::Asker;
 use super::core::{Core, Role};
 use super::mio_net::MioNet;
 use super::net::Net;
 use super::{Life, Reactor, Seat};
 use crate::base::{Failure, Printable, cause, exit};
 use crate::config::Config;
+use crate::control::{Request, Told};
 use crate::dns::Hosts;
 use crate::journal::Level;
 use crate::sink::Sink;
@@ -42,8 +44,53 @@ pub fn run_sink(config: Config) -> Result<(), Failure> {
     serve(config, Certs::default(), spool, &[], &sinks, (None, None))
 }
 
+/// Does one command in a server that neither listens nor keeps mail. Gives its answer as it is to be
+/// printed, and why it was not done, if it was not.
+pub fn run_command(
+    config: Config,
+    line: &str,
+    json: bool,
+) -> Result<(String, Option<Printable>), Failure> {
+    let certs = Certs::load(&config)?;
+    let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
+    let mut reactor = build(config, spool)?;
+    let now = reactor.now();
+    reactor.core.set_certs(certs, now);
+    let mut asker = Asker::default();
+    asker.ask(Request::Run { id: 0, line: line.to_owned(), json });
+    let (mut answer, mut refusal) = (String::new(), None);
+    loop {
+        while reactor.serve(&mut asker) {}
+        for told in asker.told.drain(..) {
+            match told {
+                Told::Lines { lines, .. } => {
+                    answer.extend(lines.iter().map(|line| format!("{line}\n")));
+                }
+                Told::Json { part, .. } => answer.push_str(&part),
+                Told::Fault { message, .. } => refusal = Some(message),
+                Told::End { .. } => return Ok((answer, refusal)),
+                _ => {}
+            }
+        }
+        reactor.tick().map_err(|e| loop_failure(&e))?;
+    }
+}
+
 fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
     config.sink.as_ref().map(|sink| sink.listen.clone()).unwrap_or_default()
+}
+
+/// A server that does not listen yet.
+fn build<D: Disk>(config: Config, spool: Spool<D>) -> Result<Reactor<MioNet, D>, Failure> {
+    let net = MioNet::new().map_err(|e| {
+        Failure::new(exit::SYSTEM, format!("cannot wait for events: {}", cause(&e)))
+    })?;
+    let store = config.sink.as_ref().and_then(|sink| sink.store.clone());
+    let sink = Sink::open(store.as_deref()).map_err(|e| store_failure(store.as_deref(), &e))?;
+    let seed = u64::from(std::process::id()) ^ net.now().wall.as_micros().unsigned_abs();
+    let hosts = Hosts::parse(&fs::read_to_string("/etc/hosts").unwrap_or_default());
+    let now = net.now();
+    Ok(Reactor::new(net, Core::new(config, spool, sink, hosts, seed, now)))
 }
 
 fn serve<D: Disk>(
@@ -54,21 +101,14 @@ fn serve<D: Disk>(
     sinks: &[SocketAddr],
     (control, mut seat): (Option<&Path>, Option<&mut Seat>),
 ) -> Result<(), Failure> {
-    let net = MioNet::new().map_err(|e| {
-        Failure::new(exit::SYSTEM, format!("cannot wait for events: {}", cause(&e)))
-    })?;
-    let store = config.sink.as_ref().and_then(|sink| sink.store.clone());
-    let sink = Sink::open(store.as_deref()).map_err(|e| store_failure(store.as_deref(), &e))?;
-    // A server listens while it recovers: a large spool must not keep clients waiting.
-    let seed = u64::from(std::process::id()) ^ net.now().wall.as_micros().unsigned_abs();
-    let hosts = Hosts::parse(&fs::read_to_string("/etc/hosts").unwrap_or_default());
-    let now = net.now();
-    if relays.is_empty() {
+    let alone = relays.is_empty();
+    if alone {
         config.next_servers.clear();
     }
     let warning = config.auth.warning.clone();
-    let alone = relays.is_empty();
-    let mut reactor = Reactor::new(net, Core::new(config, spool, sink, hosts, seed, now));
+    // A server listens while it recovers: a large spool must not keep clients waiting.
+    let mut reactor = build(config, spool)?;
+    let now = reactor.now();
     reactor.core.tells_of_sink = alone;
     if seat.is_some() {
         reactor.expect_console();
@@ -102,7 +142,11 @@ fn serve<D: Disk>(
         // Left behind it would be taken for a stale one: no harm.
         let _ = fs::remove_file(path);
     }
-    result.map_err(|e| Failure::new(exit::SYSTEM, format!("the event loop failed: {}", cause(&e))))
+    result.map_err(|e| loop_failure(&e))
+}
+
+fn loop_failure(error: &io::Error) -> Failure {
+    Failure::new(exit::SYSTEM, format!("the event loop failed: {}", cause(error)))
 }
 
 /// Takes a control socket away that a server which was killed left behind. This one holds the lock

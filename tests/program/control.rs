@@ -13,7 +13,7 @@ use crate::wait_for;
 
 impl Setup {
     /// `mailflux ctl ARGS` to this setup's server: exit code, standard output, standard error.
-    fn ctl(&self, args: &[&str]) -> (i32, String, String) {
+    pub fn ctl(&self, args: &[&str]) -> (i32, String, String) {
         let mut command = program();
         // Not by the configuration: some tests make it wrong.
         command.args(["ctl", "--socket", "spool/control.sock"]).args(args);
@@ -24,7 +24,7 @@ impl Setup {
     }
 
     /// The same for a command that must be done.
-    fn say(&self, args: &[&str]) -> String {
+    pub fn say(&self, args: &[&str]) -> String {
         let (code, out, err) = self.ctl(args);
         assert_eq!((code, err.as_str()), (0, ""), "{args:?}: {out}");
         out

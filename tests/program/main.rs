@@ -15,6 +15,7 @@ mod limits;
 mod next;
 mod next_tls;
 mod pty;
+mod probe;
 mod real;
 mod server;
 mod start;

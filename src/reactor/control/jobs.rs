@@ -92,7 +92,11 @@ impl Job {
 
     /// It waits for what happens, and has nothing to do by itself.
     pub(super) fn waits(&self) -> bool {
-        matches!(self, Job::Follow(_) | Job::Probe(_))
+        match self {
+            Job::Follow(_) => true,
+            Job::Probe(probing) => probing.waits(),
+            _ => false,
+        }
     }
 
     /// It reads the feed.
@@ -141,7 +145,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 }
                 Ok(done)
             }
-            Job::Probe(probing) => Ok(self.await_probe(probing, (id, json), asker)),
+            Job::Probe(probing) => self.await_probe(probing, (id, json), asker),
             Job::Follow(following) => {
                 if let Some((items, dropped)) =
                     following.reader.read(&mut self.core.journal, self.now)

@@ -18,7 +18,8 @@ const LOOK_BACK: usize = 256;
 
 /// A probe that somebody waits for.
 pub struct Probing {
-    id: SessionId,
+    /// Its session; or why there is none.
+    session: Result<SessionId, String>,
     name: String,
     /// What EHLO brought the last time, if that is still known.
     before: Option<Vec<String>>,
@@ -49,14 +50,14 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let postmaster = || Address::parse("postmaster").map_err(|_| Refusal::new("no recipient"));
         let rcpt = rcpt.map_or_else(postmaster, Ok)?;
         let before = last_ehlo(&self.core.journal, name);
-        match self.probe(server, from, rcpt) {
-            Ok(id) => {
-                let until = until(self.now);
-                let probing = Probing { id, name: name.to_owned(), before, until };
-                Ok(super::Answer::Job(Job::Probe(probing)))
-            }
-            Err(why) => Ok(report(name, &[], Some(&why), None).into()),
-        }
+        let session = self.probe(server, from, rcpt);
+        let until = until(self.now);
+        Ok(super::Answer::Job(Job::Probe(Probing {
+            session,
+            name: name.to_owned(),
+            before,
+            until,
+        })))
     }
 
     /// Whether a probe is over; then its report is told.
@@ -65,26 +66,40 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         probing: &Probing,
         (id, json): (u64, bool),
         asker: &mut Asker,
-    ) -> bool {
-        let why = match self.take_probed(probing.id) {
-            Some(probed) => Some(probed.why),
-            None if self.now.time >= probing.until => Some("given up after 2 minutes".to_owned()),
-            None => None,
+    ) -> Result<bool, Refusal> {
+        let late = self.now.time >= probing.until;
+        let why = match &probing.session {
+            Err(why) => Some(why.clone()),
+            Ok(id) => match self.take_probed(*id) {
+                Some(probed) => Some(probed.why),
+                None => late.then(|| "given up after 2 minutes".to_owned()),
+            },
         };
-        let Some(why) = why else { return false };
-        let lines = self.core.journal.transcript(probing.id).map(|(lines, _)| lines);
+        let Some(why) = why else { return Ok(false) };
+        let session = probing.session.as_ref().ok();
+        let lines =
+            session.and_then(|id| self.core.journal.transcript(*id)).map(|(lines, _)| lines);
         let found = rungs(lines.as_deref().unwrap_or_default());
         let ehlo = lines.as_deref().map(ehlo_lines).unwrap_or_default();
         let mut report = report(&probing.name, &found, Some(&why), Some(&ehlo));
         if let Some(before) = &probing.before {
             tell_difference(&mut report, before, &ehlo);
         }
+        let failed = report.json["failed"].as_str().map(str::to_owned);
         asker.tell_report(id, json, report);
-        true
+        match failed {
+            None => Ok(true),
+            Some(failed) => Err(Refusal::new(format!("{}: {failed} failed", probing.name))),
+        }
     }
 }
 
 impl Probing {
+    /// There is a session to wait for.
+    pub(super) fn waits(&self) -> bool {
+        self.session.is_ok()
+    }
+
     /// When it is looked at, whatever happens.
     pub(super) fn until(&self) -> Time {
         self.until
