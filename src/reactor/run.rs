@@ -44,8 +44,8 @@ pub fn run_sink(config: Config) -> Result<(), Failure> {
     serve(config, Certs::default(), spool, &[], &sinks, (None, None))
 }
 
-/// Does one command in a server that neither listens nor keeps mail. Gives its answer as it is to be
-/// printed, and why it was not done, if it was not.
+/// Does one command in a server that neither listens nor keeps mail. Gives its answer as it is to
+/// be printed, and why it was not done, if it was not.
 pub fn run_command(
     config: Config,
     line: &str,
