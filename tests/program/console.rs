@@ -266,7 +266,7 @@ fn a_panic_brings_the_terminal_back() {
     let mut terminal = Terminal::new(80, 24);
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "console::panics_on_a_terminal", "--nocapture"]);
-    command.env("MAILFLUX_TEST_PANIC", "1").env("TERM", "xterm");
+    command.env("MAILFLUX_TEST_PANIC", "1").env("TERM", "xterm").env("RUST_BACKTRACE", "0");
     let mut running = terminal.start(&mut command);
     assert!(!running.ends(&mut terminal).success());
     let screen = terminal.shows("on purpose");
