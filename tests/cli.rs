@@ -2,6 +2,7 @@
 
 mod cli {
     pub mod config;
+    pub mod explain;
     pub mod passwd;
     pub mod program;
     pub mod send;

@@ -24,6 +24,8 @@ Usage:
         try a next server step by step, without mail
     mailflux sink ADDRESS:PORT [--store DIR]
         a next server for trials: it accepts everything
+    mailflux explain WORD
+        what a command, reply code, extension, state or fault means
     mailflux passwd USER
         print a line for the users file
 

@@ -7,6 +7,7 @@ mod attach;
 mod check;
 mod ctl;
 mod demo;
+mod explain;
 mod help;
 mod history;
 mod options;
@@ -24,7 +25,8 @@ use std::process::ExitCode;
 use crate::base::{Failure, Printable, cause, exit, nearest};
 
 /// The commands beside running the server.
-const COMMANDS: &[&str] = &["attach", "ctl", "passwd", "probe", "send", "sink"];
+const COMMANDS: &[&str] =
+    &["attach", "ctl", "explain", "passwd", "probe", "send", "sink"];
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
@@ -64,6 +66,7 @@ fn dispatch(program: &OsString, args: Vec<String>) -> Result<(), Failure> {
         Some("send") => send::main(&args[1..]),
         Some("attach") => attach::main(&args[1..]),
         Some("ctl") => ctl::main(&args[1..]),
+        Some("explain") => explain::main(&args[1..]),
         Some("sink") => sink::main(&args[1..]),
         // How the demonstration runs its client; not for people.
         Some(demo::CLIENT) => demo::client(&args[1..]),

@@ -180,7 +180,7 @@ pub static VERBS: &[Verb] = &[
     Verb {
         name: "explain",
         usage: "explain WORD",
-        help: "what a command or a reply code means, with the RFC",
+        help: "what a command, code, extension, state or fault means, with the RFC",
         objects: &[],
         parse: |args| match args.rest() {
             word if word.is_empty() => Err(args.wanted("a word to explain")),

@@ -20,6 +20,7 @@ mod real;
 mod server;
 mod start;
 mod tls;
+mod tutor;
 
 use std::time::{Duration, Instant};
 

@@ -16,6 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("rules", &["base", "smtp"]),
     // Looks at octets that the spool keeps and the console shows; knows neither.
     ("message", &["base"]),
+    // Speaks of what the journal narrates, in its notation, and of nothing else.
+    ("explain", &["base", "journal"]),
+    ("tutor", &["base", "journal", "explain"]),
     ("sink", &["base"]),
     ("spool", &["base", "sys"]),
     ("queue", &["base", "journal"]),
@@ -23,19 +26,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("logger", &["base", "sys", "journal", "config"]),
     ("demo", &["base"]),
     ("control", &["base", "journal", "rules"]),
-    ("console", &["base", "sys", "journal", "rules", "message", "control"]),
+    ("console", &["base", "sys", "journal", "rules", "message", "explain", "tutor", "control"]),
     (
         "reactor",
         &[
             "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
-            "control", "console", "sink", "logger", "demo", "message",
+            "control", "console", "sink", "logger", "demo", "message", "explain", "tutor",
         ],
     ),
     (
         "cli",
         &[
             "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
-            "control", "console", "reactor", "logger", "demo", "message",
+            "control", "console", "reactor", "logger", "demo", "message", "explain", "tutor",
         ],
     ),
 ];
@@ -76,8 +79,8 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
 
 /// Parts that are data and functions only.
 const PURE: &[&str] = &[
-    "base", "auth", "journal", "smtp", "dns", "rules", "queue", "message", "control", "demo",
-    "console",
+    "base", "auth", "journal", "smtp", "dns", "rules", "queue", "message", "explain", "tutor",
+    "control", "demo", "console",
 ];
 
 /// The top-level modules that a file's code names, with positions.

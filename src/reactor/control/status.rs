@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::Refusal;
 use super::watch::ms;
-use crate::base::{Printable, show_duration};
+use crate::base::show_duration;
 use crate::control::{Analysis, VERBS, find};
+use crate::explain;
 use crate::journal::{Counter, Measure, Report, Table, Window};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
@@ -121,10 +122,10 @@ pub(super) fn help(verb: Option<&str>) -> Report {
     Report { json: json!({ "verbs": rows }), lines }
 }
 
-/// `explain WORD`
+/// `explain WORD`: the book, and for what is not in it the help of a command.
 pub(super) fn explain(word: &str) -> Result<Report, Refusal> {
-    if let Some(verb) = find(word) {
-        return Ok(help(Some(verb.name)));
-    }
-    Err(Refusal::new(format!("nothing is known of '{}'", Printable::bounded(word, 80))))
+    explain::report(word).or_else(|why| match find(word) {
+        Some(verb) => Ok(help(Some(verb.name))),
+        None => Err(Refusal::new(why)),
+    })
 }
