@@ -25,8 +25,7 @@ use std::process::ExitCode;
 use crate::base::{Failure, Printable, cause, exit, nearest};
 
 /// The commands beside running the server.
-const COMMANDS: &[&str] =
-    &["attach", "ctl", "explain", "passwd", "probe", "send", "sink"];
+const COMMANDS: &[&str] = &["attach", "ctl", "explain", "passwd", "probe", "send", "sink"];
 
 /// Does what the command line asks for.
 pub fn main() -> ExitCode {
