@@ -15,6 +15,7 @@ pub mod explain;
 pub mod journal;
 pub mod logger;
 pub mod message;
+pub mod page;
 pub mod queue;
 pub mod reactor;
 pub mod rules;

@@ -179,8 +179,8 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "explain",
-        usage: "explain WORD",
-        help: "what a command, code, extension, state or fault means, with the RFC",
+        usage: "explain WORD|ID[:LINE]",
+        help: "what a command, code, extension, state or fault means; or the lines of a session",
         objects: &[],
         parse: |args| match args.rest() {
             word if word.is_empty() => Err(args.wanted("a word to explain")),

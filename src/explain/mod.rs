@@ -17,6 +17,7 @@ mod book;
 mod comment;
 mod lookup;
 mod report;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -25,3 +26,4 @@ pub use book::{Entry, Kind, entries};
 pub use comment::{Breach, Comment, Commentator};
 pub use lookup::{Found, find};
 pub use report::report;
+pub use session::{explain_line, explain_session};

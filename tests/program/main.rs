@@ -10,6 +10,7 @@ mod control;
 mod cost;
 mod crash;
 mod dialogs;
+mod explain;
 mod forward;
 mod limits;
 mod next;

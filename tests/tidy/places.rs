@@ -18,6 +18,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("message", &["base"]),
     // Speaks of what the journal narrates, in its notation, and of nothing else.
     ("explain", &["base", "journal"]),
+    // Shows what any part has answered, so it must know none of them.
+    ("page", &["base"]),
     ("tutor", &["base", "journal", "explain"]),
     ("sink", &["base"]),
     ("spool", &["base", "sys"]),
@@ -26,12 +28,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("logger", &["base", "sys", "journal", "config"]),
     ("demo", &["base"]),
     ("control", &["base", "journal", "rules"]),
-    ("console", &["base", "sys", "journal", "rules", "message", "explain", "tutor", "control"]),
+    (
+        "console",
+        &["base", "sys", "journal", "rules", "message", "explain", "tutor", "page", "control"],
+    ),
     (
         "reactor",
         &[
             "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
-            "control", "console", "sink", "logger", "demo", "message", "explain", "tutor",
+            "control", "console", "sink", "logger", "demo", "message", "explain", "tutor", "page",
         ],
     ),
     (
@@ -39,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
             "control", "console", "reactor", "logger", "demo", "message", "explain", "tutor",
+            "page",
         ],
     ),
 ];
@@ -80,7 +86,7 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
 /// Parts that are data and functions only.
 const PURE: &[&str] = &[
     "base", "auth", "journal", "smtp", "dns", "rules", "queue", "message", "explain", "tutor",
-    "control", "demo", "console",
+    "page", "control", "demo", "console",
 ];
 
 /// The top-level modules that a file's code names, with positions.

@@ -15,6 +15,7 @@
 //! `socket` is an asker at the control socket, `watch` what consoles are shown; the other files are
 //! the commands.
 
+mod explain;
 mod jobs;
 mod messages;
 mod probe;
@@ -215,7 +216,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Status => self.status().into(),
             Command::Stats { reset } => self.stats(reset).into(),
             Command::Analyse { what, last } => self.analyse(what, last).into(),
-            Command::Explain(word) => status::explain(&word)?.into(),
+            Command::Explain(word) => self.explain(&word)?.into(),
             Command::Sessions { last } => self.sessions(last).into(),
             Command::Session { id, view } => self.session(id, view)?.into(),
             Command::Follow(follow) => Answer::Job(Job::follow(follow, &mut self.core.journal)),

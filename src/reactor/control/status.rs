@@ -1,14 +1,12 @@
-//! `status`, `stats`, `analyse`, `help`, `explain`: what is known, told.
+//! `status`, `stats`, `analyse`, `help`: what is known, told.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Refusal;
 use super::watch::ms;
 use crate::base::show_duration;
 use crate::control::{Analysis, VERBS, find};
-use crate::explain;
 use crate::journal::{Counter, Measure, Report, Table, Window};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
@@ -120,12 +118,4 @@ pub(super) fn help(verb: Option<&str>) -> Report {
         }
     };
     Report { json: json!({ "verbs": rows }), lines }
-}
-
-/// `explain WORD`: the book, and for what is not in it the help of a command.
-pub(super) fn explain(word: &str) -> Result<Report, Refusal> {
-    explain::report(word).or_else(|why| match find(word) {
-        Some(verb) => Ok(help(Some(verb.name))),
-        None => Err(Refusal::new(why)),
-    })
 }
