@@ -28,7 +28,8 @@ fn a_waiting_message_costs_about_56_octets_which_are_used_again() {
         expire: hour,
         delay_notice: None,
     };
-    let servers = [("next".to_string(), ServerLimits { connections: 8 })];
+    let servers =
+        [("next".to_string(), ServerLimits { connections: 8, ..ServerLimits::default() })];
     let mut queue = Queue::new(config, &servers, 1);
     let now = Now::default();
     let busy = Reply::made(450, None, "mailbox busy");

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::nearest;
 use crate::base::{
-    Domain, DomainPattern, IpNet, parse_duration, parse_size, show_duration, show_size,
+    Address, Domain, DomainPattern, IpNet, Rate, parse_duration, parse_size, show_duration,
+    show_size,
 };
 
 /// What values a setting takes.
@@ -54,6 +55,14 @@ pub enum Kind {
     LogFilter,
     /// Names of next servers.
     Names,
+    /// Addresses of DNS servers.
+    Resolvers,
+    /// So many in so long.
+    Rate,
+    /// A mail address.
+    Mailbox,
+    /// Mail addresses.
+    Mailboxes,
 }
 
 /// The value of a setting.
@@ -79,6 +88,10 @@ pub enum Value {
     Switch(bool),
     /// Of names.
     Names(Vec<String>),
+    /// Of a rate.
+    Rate(Rate),
+    /// Of mail addresses.
+    Mailboxes(Vec<Address>),
 }
 
 impl fmt::Display for Kind {
@@ -104,6 +117,10 @@ impl fmt::Display for Kind {
             Kind::Choice(words) => f.write_str(&words.join(", ")),
             Kind::LogFilter => f.write_str("filter, such as `info` or `warn,smtp=debug`"),
             Kind::Names => f.write_str("names of next servers, comma-separated"),
+            Kind::Resolvers => f.write_str("IP addresses, comma-separated, perhaps with a port"),
+            Kind::Rate => f.write_str("number/s, /m, /h or /d"),
+            Kind::Mailbox => f.write_str("mail address"),
+            Kind::Mailboxes => f.write_str("mail addresses, comma-separated"),
         }
     }
 }
@@ -138,6 +155,13 @@ impl Kind {
             Kind::Choice(words) => choice(text, words),
             Kind::LogFilter => log_filter(text),
             Kind::Names => list(text, |name| Ok(name.to_owned())).map(Value::Names),
+            Kind::Resolvers => list(text, resolver).map(Value::Addresses),
+            Kind::Rate => text
+                .parse()
+                .map(Value::Rate)
+                .map_err(|()| format!("'{text}' is not a rate; write it like 60/m or 5/s")),
+            Kind::Mailbox => mailbox(text).map(|address| Value::Mailboxes(vec![address])),
+            Kind::Mailboxes => list(text, mailbox).map(Value::Mailboxes),
         }
         .map_err(|e| if text.contains([';', '#']) { with_comment_hint(e) } else { e })
     }
@@ -174,6 +198,21 @@ fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T
 
 fn network(text: &str) -> Result<IpNet, String> {
     text.parse().map_err(|e| format!("'{text}': {e}"))
+}
+
+/// An address with a domain: a bare `postmaster` is nobody's in particular.
+fn mailbox(text: &str) -> Result<Address, String> {
+    let parsed = Address::parse(text).ok().filter(|address| address.domain().is_some());
+    parsed.ok_or_else(|| format!("'{text}' is not a mail address such as ann@example.org"))
+}
+
+/// A DNS server; its port is 53 when none is given.
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    let inside = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    let bare = inside.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    bare.or_else(|_| text.parse()).map_err(|_| {
+        format!("'{text}' is not an IP address such as 192.0.2.53, 192.0.2.53:5353 or [::1]:53")
+    })
 }
 
 fn domain_pattern(text: &str) -> Result<DomainPattern, String> {

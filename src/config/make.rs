@@ -12,10 +12,12 @@ use super::nearest;
 use super::settings::{Settings, Source};
 use super::typed::{
     AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
-    ServerSettings, SinkSettings, TlsPolicy, TlsSettings,
+    ServerSettings, SinkSettings, Terms, TlsPolicy, TlsSettings, Way,
 };
 use crate::auth::Users;
 use crate::base::LogFormat;
+
+mod ways;
 
 impl Config {
     /// Makes the configuration of the settings; adds what does not fit together to `errors`.
@@ -34,6 +36,8 @@ impl Config {
         let routes = maker.routes(&next_servers);
         let auth = maker.auth();
         let tls = maker.tls();
+        let aliases = maker.aliases();
+        let dns = maker.dns();
         let queue = maker.queue();
         let log = maker.log();
         if next_servers.is_empty() {
@@ -42,7 +46,20 @@ impl Config {
             maker.complain(&Source::Default, NO_DEFAULT);
         }
         let sources = Sources::default();
-        Config { server, tls, next_servers, routes, queue, auth, sink, log, settings, sources }
+        Config {
+            server,
+            tls,
+            next_servers,
+            routes,
+            aliases,
+            dns,
+            queue,
+            auth,
+            sink,
+            log,
+            settings,
+            sources,
+        }
     }
 }
 
@@ -161,6 +178,7 @@ impl Maker<'_> {
                 verify: false,
                 ca_file: None,
                 connections: self.small("next_server", "connections"),
+                terms: Terms { way: Way::Host, ..self.terms("next_server") },
                 is_sink: true,
             }));
         }
@@ -192,6 +210,7 @@ impl Maker<'_> {
             },
             ca_file: self.path(section, "ca_file"),
             connections: self.small(section, "connections"),
+            terms: self.terms(section),
             is_sink: false,
         })
     }
@@ -226,7 +245,14 @@ impl Maker<'_> {
         let mut routes = vec![];
         for (key, value, source) in self.settings.open_entries("routes") {
             let (Ok(key), Value::Names(next)) = (RouteKey::parse(key), value) else { continue };
-            for name in next {
+            let mut groups = vec![];
+            for item in next {
+                match ways::group(item) {
+                    Ok(group) => groups.push(group),
+                    Err(message) => self.complain(source, message),
+                }
+            }
+            for (name, _) in groups.iter().flatten() {
                 if servers.iter().any(|s| s.name == *name) {
                     continue;
                 }
@@ -241,7 +267,7 @@ impl Maker<'_> {
                     self.complain(source, format!("no next server is named '{name}'{hint}"));
                 }
             }
-            routes.push(Route { key, next: next.clone() });
+            routes.push(Route { key, next: groups });
         }
         // All others are others wherever the line stands.
         routes.sort_by_key(|r| r.key == RouteKey::All);

@@ -14,6 +14,7 @@ mod load;
 mod make;
 mod save;
 mod settings;
+mod system;
 pub mod table;
 mod typed;
 mod users;
@@ -26,7 +27,8 @@ pub use kind::{Kind, Value};
 pub use load::{Override, Purpose, Sources, load};
 pub use save::{Change, save_lines};
 pub use settings::{Row, Settings, Source, unknown_setting};
+pub use system::SystemNames;
 pub use typed::{
-    AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
-    ServerSettings, SinkSettings, TlsPolicy, TlsSettings,
+    AuthSettings, Config, DnsSettings, LogSettings, NextServerSettings, QueueSettings, Route,
+    RouteKey, ServerSettings, SinkSettings, Terms, TlsPolicy, TlsSettings, Way,
 };

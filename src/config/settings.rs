@@ -9,6 +9,7 @@ use super::nearest;
 use super::save::Change;
 use super::table::{Keys, Naming, OpenKey, Preset, SECTIONS, Section, Setting, find_section};
 use super::typed::RouteKey;
+use crate::base::Address;
 
 /// Where a value comes from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -260,10 +261,20 @@ pub(super) fn find(section: &str, key: &str) -> Result<&'static Setting, String>
             RouteKey::parse(key)?;
             Ok(setting)
         }
+        Keys::Open(OpenKey::Alias, setting) => check_alias(key).map(|()| setting),
         Keys::Fixed(settings) => settings
             .iter()
             .find(|s| s.key == key)
             .ok_or_else(|| unknown_key(section, key, settings)),
+    }
+}
+
+/// An alias is named by a mailbox of this server, without a domain, or by a whole address.
+fn check_alias(key: &str) -> Result<(), String> {
+    let whole = if key.contains('@') { key.to_owned() } else { format!("{key}@x") };
+    match Address::parse(&whole) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("'{key}' is not a mailbox; write a name such as root, or ann@x.org")),
     }
 }
 

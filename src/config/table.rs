@@ -60,6 +60,8 @@ pub enum Keys {
 pub enum OpenKey {
     /// Which mail takes a route: `example.org`, `.example.org`, `from:ann@example.org`, `*`.
     Route,
+    /// Another name for a mailbox: `root`, or a whole address.
+    Alias,
 }
 
 /// A section of the file.
@@ -147,7 +149,8 @@ const SERVER: &[Setting] = &[
 #[rustfmt::skip]
 const NEXT_SERVER: &[Setting] = &[
     row("host", Kind::Host, Unset,
-        "where mail goes: a name or an IP address").or_none().live(),
+        "a name or an IP address; mx: straight to the mail hosts of each recipient domain")
+        .or_none().live(),
     row("port", count(1, 65_535), Is("25"),
         "its port").live(),
     row("tls", Kind::Choice(&["auto", "none", "opportunistic", "required", "implicit"]), Is("auto"),
@@ -157,7 +160,19 @@ const NEXT_SERVER: &[Setting] = &[
     row("ca_file", Kind::Path, Derived("the system's roots"),
         "certificate authorities (PEM) to check by instead of the system's").or_none().live(),
     row("connections", count(1, 1000), Is("8"),
-        "open at once, reused for many messages").live(),
+        "open at once, reused for many messages; with host = mx so many for each domain").live(),
+    row("messages_per_connection", count(0, 1_000_000), Is("0"),
+        "messages after which a connection is closed and another one opened; 0: no limit").live(),
+    row("mx", Kind::Choice(&["no", "yes"]), Is("no"),
+        "mail goes to the mail exchanges (MX) of host, not to host itself").live(),
+    row("rate", Kind::Rate, Unset,
+        "messages at most, evenly spread: 60/m is one each second").or_none().live(),
+    row("rewrite_sender", Kind::Mailbox, Unset,
+        "sender (MAIL FROM) of all mail but bounces, for servers that take no other")
+        .or_none().live(),
+    row("rewrite_from", Kind::Mailbox, Unset,
+        "address in From of all mail; what was there becomes Reply-To, unless there is one")
+        .or_none().live(),
 ];
 
 #[rustfmt::skip]
@@ -170,7 +185,21 @@ const TLS: &[Setting] = &[
 
 #[rustfmt::skip]
 const ROUTE: &Setting = &row("WHICH", Kind::Names, Unset,
-    "the next servers to try, in this order; `default` is the one of `[next_server]`").live();
+    "next servers in the order to try: `a, b`; with shares: `a*3 / b, c`; `default`: [next_server]")
+    .live();
+
+#[rustfmt::skip]
+const ALIAS: &Setting = &row("NAME", Kind::Mailboxes, Unset,
+    "where its mail goes instead, one copy to each").live();
+
+#[rustfmt::skip]
+const DNS: &[Setting] = &[
+    row("servers", Kind::Resolvers, Derived("from /etc/resolv.conf"),
+        "DNS servers to ask instead of the system's; they must resolve recursively")
+        .or_none().live(),
+    row("ipv6", Kind::Choice(&["yes", "no", "only"]), Is("yes"),
+        "whether next servers are reached over IPv6; only: and not over IPv4").live(),
+];
 
 #[rustfmt::skip]
 const QUEUE: &[Setting] = &[
@@ -236,6 +265,20 @@ pub const SECTIONS: &[Section] = &[
                (its subdomains), `from:ann@example.org` (a sender) or `*` (all others).",
     },
     Section {
+        name: "aliases",
+        naming: Naming::Plain,
+        keys: Keys::Open(OpenKey::Alias, ALIAS),
+        help: "Other names for mailboxes: `root = me@example.org`. NAME is a mailbox of this \
+               server (`root@` its hostname), or a whole address. Applied when a message is \
+               accepted, after the client was found to be allowed to send to NAME.",
+    },
+    Section {
+        name: "dns",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(DNS),
+        help: "How next servers and mail exchanges are looked up; /etc/hosts comes first.",
+    },
+    Section {
         name: "queue",
         naming: Naming::Plain,
         keys: Keys::Fixed(QUEUE),
@@ -283,7 +326,7 @@ mod tests {
             for setting in section.settings() {
                 let name = format!("{}.{}", section.name, setting.key);
                 assert!(seen.insert(name.clone()), "{name} twice");
-                assert!(name.bytes().all(|b| b.is_ascii_alphabetic() || b"._".contains(&b)));
+                assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._".contains(&b)));
                 assert!(!setting.help.is_empty() && !setting.help.contains('\n'), "{name}");
             }
         }

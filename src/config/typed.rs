@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::load::Sources;
 use super::settings::{Row, Settings};
 use crate::auth::Users;
-use crate::base::{Address, DomainPattern, IpNet, LogFormat};
+use crate::base::{Address, DomainPattern, IpNet, LogFormat, Rate};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -21,6 +21,10 @@ pub struct Config {
     /// `[routes]`, in the order in which they are tried; `*` is always last. Mail that takes none
     /// goes to the server named `default`, if there is one.
     pub routes: Vec<Route>,
+    /// `[aliases]`, in the order of the file.
+    pub aliases: Vec<(String, Vec<Address>)>,
+    /// `[dns]`.
+    pub dns: DnsSettings,
     /// `[queue]`.
     pub queue: QueueSettings,
     /// `[auth]`.
@@ -81,8 +85,10 @@ pub struct NextServerSettings {
     pub verify: bool,
     /// Certificate authorities to check by; none: the system's.
     pub ca_file: Option<PathBuf>,
-    /// Connections at once.
+    /// Connections at once; of direct delivery, to each domain.
     pub connections: usize,
+    /// What else it asks for.
+    pub terms: Terms,
     /// It is the built-in sink because nothing else was named: where the sink listens on port 0,
     /// the port is the one that the system gave it.
     pub is_sink: bool,
@@ -96,6 +102,32 @@ impl NextServerSettings {
             name => format!("next_server.{name}"),
         }
     }
+}
+
+/// On what terms a next server takes mail.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Terms {
+    /// Messages that one connection carries; none: no limit.
+    pub messages: Option<u64>,
+    /// How mail finds its host.
+    pub way: Way,
+    /// Messages at most.
+    pub rate: Option<Rate>,
+    /// The sender of all mail but bounces.
+    pub rewrite_sender: Option<Address>,
+    /// The address in From of all mail.
+    pub rewrite_from: Option<Address>,
+}
+
+/// How mail finds the host that takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// To the host that is named.
+    Host,
+    /// To the mail exchanges of the name.
+    Exchanges,
+    /// To the hosts of each recipient domain (`host = mx`).
+    Direct,
 }
 
 /// What TLS a next server is spoken to with.
@@ -125,8 +157,9 @@ pub struct TlsSettings {
 pub struct Route {
     /// Which mail takes it.
     pub key: RouteKey,
-    /// The names of next servers, tried in this order; each is in [`Config::next_servers`].
-    pub next: Vec<String>,
+    /// Groups of next servers, tried in this order; those of a group share the mail by weight.
+    /// Each is named in [`Config::next_servers`].
+    pub next: Vec<Vec<(String, u32)>>,
 }
 
 /// Which mail takes a route.
@@ -138,6 +171,17 @@ pub enum RouteKey {
     Sender(Address),
     /// All other mail.
     All,
+}
+
+/// How names are looked up.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DnsSettings {
+    /// Whom to ask; none: whom the system asks.
+    pub servers: Option<Vec<SocketAddr>>,
+    /// Next servers are reached over IPv4.
+    pub ipv4: bool,
+    /// And over IPv6.
+    pub ipv6: bool,
 }
 
 /// The schedule.

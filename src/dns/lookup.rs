@@ -247,13 +247,3 @@ fn interleave(six: Vec<IpAddr>, four: Vec<IpAddr>) -> Vec<IpAddr> {
     let (mut six, mut four) = (six.into_iter(), four.into_iter());
     (0..most).flat_map(|_| [six.next(), four.next()]).flatten().collect()
 }
-
-/// What this machine knows of a host by itself.
-pub fn literal_or_known(host: &str, hosts: &super::Hosts) -> Vec<IpAddr> {
-    let conf = super::ResolvConf::default();
-    let mut resolver = Resolver::new(conf, Families::Both, hosts.clone(), 0);
-    match resolver.host(host, Time::ZERO) {
-        Found::Known(addresses) => addresses,
-        _ => Vec::new(),
-    }
-}

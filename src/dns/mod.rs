@@ -20,7 +20,7 @@ mod tests;
 
 pub use fault::Fault;
 pub use hosts::Hosts;
-pub use lookup::{Host, MailHosts, literal_or_known};
+pub use lookup::{Host, MailHosts};
 pub use name::Name;
 pub use resolv::ResolvConf;
 pub use resolver::{Action, Families, Found, Resolver, Transport, Try};

@@ -28,6 +28,7 @@ mod lint;
 mod mime;
 mod params;
 mod report;
+mod rewrite;
 mod structured;
 mod words;
 
@@ -43,5 +44,6 @@ pub use params::Parameter;
 pub use report::{
     envelope_report, headers_report, hops_report, lint_report, mime_report, raw_report,
 };
+pub use rewrite::{Edit, rewrite_from};
 
 use crate::base::{Printable, Report};

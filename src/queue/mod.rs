@@ -67,8 +67,11 @@
 
 mod backoff;
 pub mod bounce;
+mod choose;
 mod control;
+mod destinations;
 mod index;
+mod rate;
 mod reconfigure;
 mod replies;
 pub mod routes;
@@ -83,6 +86,9 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::base::Rate;
+
+pub use destinations::MAX_DESTINATIONS;
 pub use schedule::{Delivery, Outcome, Queue};
 pub use sweep::{REPORT_AGAIN, Report, Reported, Sweep};
 pub use view::{Counts, MessageView, RecipientState, RecipientView, ServerState, ServerView};
@@ -108,8 +114,13 @@ pub struct QueueConfig {
 }
 
 /// What one next server may be burdened with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct ServerLimits {
     /// Connections open at once; 0 is taken as 1.
     pub connections: usize,
+    /// Messages at most.
+    pub rate: Option<Rate>,
+    /// It delivers directly: its mail stands in lines by recipient domain, see
+    /// [`Queue::destination`].
+    pub direct: bool,
 }

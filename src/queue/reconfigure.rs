@@ -29,11 +29,13 @@ impl Queue {
         self.next_sweep = now.time;
         for old in &mut self.servers {
             let is_named = servers.iter().any(|(name, _)| *name == old.name);
-            if !is_named && old.state != State::Gone {
+            if old.destination.is_none() && !is_named && old.state != State::Gone {
                 old.enter(State::Gone, now.time);
             }
         }
-        servers.iter().map(|(name, limits)| self.configure(name, *limits, now)).collect()
+        let ids = servers.iter().map(|(name, limits)| self.configure(name, *limits, now)).collect();
+        self.reconfigure_destinations(now);
+        ids
     }
 
     fn configure(&mut self, name: &str, limits: ServerLimits, now: Now) -> ServerId {
@@ -48,7 +50,8 @@ impl Queue {
             }
             None => {
                 let is_free = |s: &Server| {
-                    s.state == State::Gone && s.deliveries == 0 && now.time.since(s.since) >= REST
+                    let is_free = s.deliveries == 0 && s.sessions == 0 && s.destination.is_none();
+                    s.state == State::Gone && is_free && now.time.since(s.since) >= REST
                 };
                 let at = self.servers.iter().position(is_free).unwrap_or(self.servers.len());
                 let server = Server::new(name, limits, now.time);

@@ -28,25 +28,35 @@ pub enum Rule {
     All,
 }
 
+/// Servers that share the mail of a route, each with its weight.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group(pub Vec<(ServerId, u32)>);
+
+impl From<ServerId> for Group {
+    fn from(server: ServerId) -> Group {
+        Group(vec![(server, 1)])
+    }
+}
+
 /// The table of routes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Routes {
     /// `*` last.
-    rules: Vec<(Rule, Vec<ServerId>)>,
-    otherwise: Vec<ServerId>,
+    rules: Vec<(Rule, Vec<Group>)>,
+    otherwise: Vec<Group>,
 }
 
 impl Routes {
     /// Rules in the order of the configuration, each with its next servers in the order in which
     /// they are to be tried; mail that no rule fits goes `otherwise`.
-    pub fn new(mut rules: Vec<(Rule, Vec<ServerId>)>, otherwise: Vec<ServerId>) -> Routes {
+    pub fn new(mut rules: Vec<(Rule, Vec<Group>)>, otherwise: Vec<Group>) -> Routes {
         rules.sort_by_key(|(rule, _)| *rule == Rule::All);
         Routes { rules, otherwise }
     }
 
     /// The next servers for mail from `from` (none is `<>`) to `rcpt`, the first to be tried first.
     /// Empty when there is no way.
-    pub fn route(&self, from: Option<&Address>, rcpt: &Address) -> &[ServerId] {
+    pub fn route(&self, from: Option<&Address>, rcpt: &Address) -> &[Group] {
         let fits = |rule: &Rule| match rule {
             Rule::Domain(pattern) => rcpt.domain().is_some_and(|domain| pattern.matches(domain)),
             Rule::Sender(sender) => {
@@ -60,7 +70,8 @@ impl Routes {
 
     /// Whether any mail has more than one way.
     pub fn have_choices(&self) -> bool {
-        self.rules.iter().any(|(_, servers)| servers.len() > 1)
+        let servers = |route: &Vec<Group>| route.iter().map(|group| group.0.len()).sum::<usize>();
+        self.rules.iter().any(|(_, route)| servers(route) > 1)
     }
 }
 
@@ -79,15 +90,16 @@ mod tests {
             Some(sender) => Rule::Sender(address(sender)),
             None => Rule::Domain(text.parse().unwrap()),
         };
-        let rules = rules.iter().enumerate().map(|(n, r)| (rule(r), vec![ServerId(n as u16)]));
-        Routes::new(rules.collect(), vec![ServerId(99)])
+        let rules =
+            rules.iter().enumerate().map(|(n, r)| (rule(r), vec![ServerId(n as u16).into()]));
+        Routes::new(rules.collect(), vec![ServerId(99).into()])
     }
 
     #[track_caller]
     fn check(rules: &[&str], from: &str, rcpt: &str, expected: u16) {
         let from = (!from.is_empty()).then(|| address(from));
         let routes = routes(rules);
-        assert_eq!(routes.route(from.as_ref(), &address(rcpt)), [ServerId(expected)]);
+        assert_eq!(routes.route(from.as_ref(), &address(rcpt)), [ServerId(expected).into()]);
     }
 
     #[test]
@@ -126,7 +138,7 @@ mod tests {
 
     #[test]
     fn all_servers_of_a_rule_in_their_order() {
-        let list = vec![ServerId(4), ServerId(2)];
+        let list: Vec<Group> = vec![ServerId(4).into(), ServerId(2).into()];
         let routes = Routes::new(vec![(Rule::All, list.clone())], vec![]);
         assert_eq!(routes.route(None, &address("a@b")), list);
         assert!(routes.have_choices() && !self::routes(&["*"]).have_choices());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::backoff::wait;
+use super::destinations::Destinations;
 use super::index::Index;
 use super::replies::Replies;
 use super::server::{Server, State};
@@ -21,6 +22,7 @@ const FRUITLESS: u8 = 3;
 pub struct Queue {
     pub(super) config: QueueConfig,
     pub(super) servers: Vec<Server>,
+    pub(super) destinations: Destinations,
     pub(super) store: Store,
     /// The first delivery of each message.
     pub(super) index: Index,
@@ -85,6 +87,7 @@ impl Queue {
         Queue {
             config,
             servers: servers.iter().map(server).collect(),
+            destinations: Destinations::default(),
             store: Store::default(),
             index: Index::default(),
             more: BTreeMap::new(),
@@ -161,6 +164,18 @@ impl Queue {
         })
     }
 
+    /// The same at the server's rate: none also when the next message may not go yet.
+    pub fn take_at_rate(&mut self, server: ServerId, now: Now) -> Option<Delivery> {
+        let state = &self.servers[usize::from(server.0)];
+        let rate = state.limits.rate;
+        if state.bucket.opens(rate) > now.time {
+            return None;
+        }
+        let delivery = self.take(server)?;
+        self.servers[usize::from(server.0)].bucket.spend(rate, now.time);
+        Some(delivery)
+    }
+
     /// How many connections to open to this server beside the `open` ones, which count from the
     /// first SYN to the end. Never more than there is work for that no open connection does.
     pub fn connections_wanted(&self, server: ServerId, open: usize, now: Now) -> usize {
@@ -209,15 +224,20 @@ impl Queue {
         is_its_own
     }
 
-    /// The earliest time at which a server that backs off may be probed for the sake of work that
-    /// waits; [`Time::NEVER`] when there is none, and never in the past.
+    /// The earliest time at which a server that backs off may be probed, or one with a rate be
+    /// given more, for the sake of work that waits; [`Time::NEVER`] when there is none, and never
+    /// in the past.
     pub fn next_probe(&self, now: Now) -> Time {
-        let until =
-            self.servers.iter().filter(|s| s.line.len() > 0).filter_map(|s| match s.state {
-                State::BackingOff { until } if until > now.time => Some(until),
-                _ => None,
-            });
-        until.min().unwrap_or(Time::NEVER)
+        let busy = self.servers.iter().filter(|s| s.line.len() > 0 && !s.limits.direct);
+        let until = busy.filter_map(|s| {
+            let opens = s.bucket.opens(s.limits.rate);
+            match s.state {
+                State::BackingOff { until } => Some(until.max(opens)),
+                State::Open { .. } => Some(opens),
+                State::Paused | State::Gone => None,
+            }
+        });
+        until.filter(|time| *time > now.time).min().unwrap_or(Time::NEVER)
     }
 
     fn settle(&mut self, delivery: &Delivery, outcomes: &[Outcome], rest: &Rest<'_>, now: Now) {

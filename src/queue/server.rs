@@ -2,6 +2,8 @@
 //! of what is due. The transition table is in the module's documentation.
 
 use super::backoff::wait;
+use super::destinations::Destination;
+use super::rate::Bucket;
 use super::replies::shortened;
 use super::store::Line;
 use super::{QueueConfig, ServerLimits};
@@ -29,6 +31,12 @@ pub(super) struct Server {
     pub(super) carried: usize,
     /// Deliveries in any place.
     pub(super) deliveries: usize,
+    /// Connections that are open or being opened.
+    pub(super) sessions: usize,
+    /// When the next message may go.
+    pub(super) bucket: Bucket,
+    /// Where it delivers to, when it is a destination of direct delivery.
+    pub(super) destination: Option<Destination>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +64,9 @@ impl Server {
             line: Line::default(),
             carried: 0,
             deliveries: 0,
+            sessions: 0,
+            bucket: Bucket::default(),
+            destination: None,
         }
     }
 
@@ -90,6 +101,10 @@ impl Server {
 
     /// How many connections to open beside those that are.
     pub(super) fn wanted(&self, open: usize, now: Time) -> usize {
+        // What parks here goes to destinations, and what comes too early would only wait there.
+        if self.limits.direct || self.bucket.opens(self.limits.rate) > now {
+            return 0;
+        }
         let useful = self.carried + self.line.len();
         self.allowed(now).min(useful).saturating_sub(open)
     }

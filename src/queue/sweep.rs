@@ -27,8 +27,8 @@ pub struct Sweep {
     /// Recipients that are late; given out once, unless [`Queue::unreported`] says that it was in
     /// vain.
     pub late: Vec<Report>,
-    /// Messages for a next server that is gone from the configuration: give them a new one with
-    /// [`Queue::reroute`].
+    /// Messages for a next server that is gone from the configuration, and those that park because
+    /// there are too many destinations: give them a new one with [`Queue::reroute`].
     pub unrouted: Vec<MessageId>,
 }
 
@@ -147,7 +147,8 @@ impl Queue {
             queue.advance(slot, age >= queue.config.expire, late, now, &mut of_late);
             queue.report_failed(slot, now, &mut of_failed);
             let node = &queue.store[slot];
-            unrouted |= queue.servers[usize::from(node.server.0)].state == State::Gone
+            let server = &queue.servers[usize::from(node.server.0)];
+            unrouted |= (server.state == State::Gone || server.limits.direct)
                 && !matches!(node.place, Place::Failed { .. });
         };
         look(self, first);

@@ -3,6 +3,7 @@
 mod control;
 mod model;
 mod sweep;
+mod ways;
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ fn config() -> QueueConfig {
 }
 
 fn servers() -> Vec<(String, ServerLimits)> {
-    let server = |name: &str| (name.to_string(), ServerLimits { connections: 8 });
+    let server =
+        |name: &str| (name.to_string(), ServerLimits { connections: 8, ..ServerLimits::default() });
     vec![server("alpha"), server("beta")]
 }
 

@@ -144,10 +144,18 @@ impl Queue {
         Some(MessageView { id, recipients })
     }
 
-    /// The next servers of the configuration, and those that are gone but have mail.
+    /// The next servers of the configuration, destinations of direct delivery that have mail or a
+    /// fault, and those that are gone but have mail.
     pub fn servers(&self, now: Now) -> impl Iterator<Item = ServerView<'_>> {
         let all = (0..self.servers.len()).map(move |at| self.server(ServerId(at as u16), now));
-        all.filter(|s| s.state != ServerState::Gone || s.due + s.carried + s.waiting > 0)
+        all.filter(|s| {
+            let is_quiet = match s.state {
+                ServerState::Gone => true,
+                ServerState::Ready { .. } => self.domain_of(s.id).is_some(),
+                _ => false,
+            };
+            !is_quiet || s.due + s.carried + s.waiting > 0
+        })
     }
 
     /// One next server.

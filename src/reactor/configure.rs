@@ -1,11 +1,12 @@
 //! From the settings to what the parts are told, at the start and at each change while running.
 
 use super::core::Core;
-use crate::base::{Address, MessageId, Now, Recipient};
-use crate::config::{Config, NextServerSettings, RouteKey};
-use crate::queue::routes::{Routes, Rule};
+use super::ways::limits_of;
+use crate::base::{MessageId, Now};
+use crate::config::{Config, RouteKey};
+use crate::queue::routes::{Group, Routes, Rule};
 use crate::queue::{QueueConfig, ServerId, ServerLimits};
-use crate::rules::Relay;
+use crate::rules::{Aliases, Relay};
 use crate::smtp::server::{AuthPolicy, ServerConfig};
 use crate::spool::Disk;
 
@@ -19,23 +20,20 @@ impl<D: Disk> Core<D> {
         let ids = self.queue.reconfigure(queue_config(&config), &servers, now);
         for (id, settings) in ids.iter().zip(&config.next_servers) {
             let at = usize::from(id.0);
-            match self.servers.get_mut(at) {
-                Some(known) => known.clone_from(settings),
-                // Ids are handed out without gaps.
-                None => self.servers.push(settings.clone()),
+            // Between the ids of next servers there may be those of destinations.
+            if self.servers.len() <= at {
+                self.servers.resize(at + 1, settings.clone());
             }
+            self.servers[at].clone_from(settings);
         }
         self.routes = routes_from(&config, &ids);
         let before = (&self.config.routes, &self.config.next_servers);
         if before != (&config.routes, &config.next_servers) {
             self.rerouting = Some(0);
         }
+        self.aliases = Aliases::new(config.aliases.clone(), &config.server.hostname);
         self.config = config;
-    }
-
-    /// Next servers that were ever named.
-    pub(super) fn servers(&self) -> usize {
-        self.servers.len()
+        self.configure_names();
     }
 
     /// Gives some messages that wait their route anew, after the routes or the servers on them have
@@ -56,18 +54,13 @@ impl<D: Disk> Core<D> {
     /// A message whose envelope cannot be read stays as it is; its next attempt says why.
     pub(super) fn reroute_one(&mut self, id: MessageId, now: Now) {
         let Ok(head) = self.spool.head(id) else { return };
-        let (from, recipients) = (head.envelope.from.clone(), head.envelope.recipients.clone());
-        let way =
-            |(i, rcpt): (u32, &Recipient)| Some((i, self.way(from.as_ref(), &rcpt.address, now)?));
-        let routes: Vec<(u32, ServerId)> = (0..).zip(&recipients).filter_map(way).collect();
+        let envelope = head.envelope.clone();
+        let mut routes: Vec<(u32, ServerId)> = Vec::new();
+        for (i, recipient) in (0..).zip(&envelope.recipients) {
+            let way = self.way(envelope.from.as_ref(), &recipient.address, now);
+            routes.extend(way.map(|way| (i, way)));
+        }
         self.queue.reroute(id.counter, &routes);
-    }
-
-    /// The first next server on a recipient's route that takes mail; when none does, the first.
-    pub(super) fn way(&self, from: Option<&Address>, rcpt: &Address, now: Now) -> Option<ServerId> {
-        let route = self.routes.route(from, rcpt);
-        let takes = |server: &&ServerId| self.queue.takes_mail(**server, now);
-        route.iter().find(takes).or(route.first()).copied()
     }
 
     /// A server has come or gone: mail that has a choice takes its route anew.
@@ -117,10 +110,6 @@ pub(super) fn limits_by_name(config: &Config) -> Vec<(String, ServerLimits)> {
     config.next_servers.iter().map(|s| (s.name.clone(), limits_of(s))).collect()
 }
 
-fn limits_of(server: &NextServerSettings) -> ServerLimits {
-    ServerLimits { connections: server.connections }
-}
-
 /// The table of routes. `ids` are those of the next servers, in their order.
 pub(super) fn routes_from(config: &Config, ids: &[ServerId]) -> Routes {
     let named = |name: &String| {
@@ -133,8 +122,10 @@ pub(super) fn routes_from(config: &Config, ids: &[ServerId]) -> Routes {
             RouteKey::Sender(sender) => Rule::Sender(sender.clone()),
             RouteKey::All => Rule::All,
         };
-        (rule, route.next.iter().filter_map(named).collect())
+        let share = |(name, weight): &(String, u32)| Some((named(name)?, *weight));
+        let group = |group: &Vec<_>| Group(group.iter().filter_map(share).collect());
+        (rule, route.next.iter().map(group).collect())
     });
-    let otherwise = named(&"default".to_owned()).into_iter().collect();
+    let otherwise = named(&"default".to_owned()).map(Group::from).into_iter().collect();
     Routes::new(rules.collect(), otherwise)
 }

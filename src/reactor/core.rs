@@ -4,7 +4,7 @@
 //! and the borrow checker holds the rule.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
@@ -13,13 +13,14 @@ use super::net::Token;
 use super::secure::Secrecy;
 use super::store::Pending;
 use crate::base::{Address, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
-use crate::config::{Config, NextServerSettings};
-use crate::dns::{self, Hosts};
+use crate::config::{Config, NextServerSettings, SystemNames};
+use crate::dns::{ResolvConf, Resolver};
 use crate::journal::{Ending, Event, Journal, JournalConfig, Level, What};
+use crate::message::Edit;
 use crate::queue::bounce::{BOUNCES_PER_MINUTE, BounceLimiter};
 use crate::queue::routes::Routes;
 use crate::queue::{Delivery, Outcome, Queue, ServerId};
-use crate::rules::{Relay, Ruling};
+use crate::rules::{Aliases, Relay, Ruling};
 use crate::sink::{Parcel, Sink};
 use crate::smtp::client::Transaction;
 use crate::smtp::server::ServerConfig;
@@ -55,7 +56,13 @@ pub struct Core<D: Disk> {
     pub(super) logins: Logins,
     pub(super) relay: Relay,
     pub(super) secrecy: Secrecy,
-    hosts: Hosts,
+    pub(super) aliases: Aliases,
+    pub(super) resolver: Resolver,
+    /// The system's files about names; none in a simulation.
+    pub(super) system: Option<SystemNames>,
+    /// What they said of DNS.
+    pub(super) system_conf: ResolvConf,
+    pub(super) next_system_look: Time,
     draining: bool,
     /// The settings of each next server, by [`ServerId`]; those of one that is gone stay while its
     /// sessions do.
@@ -72,7 +79,7 @@ impl<D: Disk> Core<D> {
         config: Config,
         spool: Spool<D>,
         sink: Sink,
-        hosts: Hosts,
+        resolver: Resolver,
         seed: u64,
         now: Now,
     ) -> Core<D> {
@@ -98,7 +105,11 @@ impl<D: Disk> Core<D> {
             pending_sink: Vec::new(),
             logins: Logins::default(),
             secrecy: Secrecy::default(),
-            hosts,
+            aliases: Aliases::new(config.aliases.clone(), &config.server.hostname),
+            resolver,
+            system: None,
+            system_conf: ResolvConf::default(),
+            next_system_look: Time::ZERO,
             draining: false,
             tells_of_sink: false,
             config,
@@ -133,7 +144,7 @@ impl<D: Disk> Core<D> {
     fn has_way(&self, facts: &Facts<'_>) -> Verdict {
         let from = facts.from.flatten();
         match facts.rcpt {
-            Some(rcpt) if self.routes.route(from, rcpt).is_empty() => {
+            Some(rcpt) if !self.all_have_ways(from, rcpt) => {
                 let code = Enhanced(5, 4, 4);
                 Verdict::Refuse(Reply::fixed(550, code, "No route to this recipient"))
             }
@@ -175,19 +186,13 @@ impl<D: Disk> Core<D> {
     /// When something is to be done whatever happens.
     pub fn next_wake(&self, now: Now) -> Time {
         let probe = self.queue.next_probe(now);
-        self.queue.next_sweep().min(probe).min(self.spool.next_trial())
+        let names = self.resolver.deadline();
+        self.queue.next_sweep().min(probe).min(self.spool.next_trial()).min(names)
     }
 
     /// A next server's settings.
     pub fn server(&self, server: ServerId) -> &NextServerSettings {
-        &self.servers[usize::from(server.0)]
-    }
-
-    /// Where a next server may be reached, in the order in which to try.
-    pub fn addresses(&self, server: ServerId) -> Vec<SocketAddr> {
-        let settings = self.server(server);
-        let found = dns::literal_or_known(&settings.host, &self.hosts);
-        found.into_iter().map(|ip| SocketAddr::new(ip, settings.port)).collect()
+        &self.servers[usize::from(self.queue.settings_of(server).0)]
     }
 
     /// Whether mail may go out: not before it is known what the spool holds, nor while outcomes
@@ -201,11 +206,11 @@ impl<D: Disk> Core<D> {
         &mut self,
         server: ServerId,
         now: Now,
-    ) -> Option<(Delivery, Transaction)> {
+    ) -> Option<(Delivery, Transaction, Option<Edit>)> {
         while self.may_forward() {
-            let delivery = self.queue.take(server)?;
+            let delivery = self.queue.take_at_rate(server, now)?;
             match self.transaction(&delivery) {
-                Ok(Some(transaction)) => return Some((delivery, transaction)),
+                Ok(Some((transaction, edit))) => return Some((delivery, transaction, edit)),
                 // Nothing is left to be done: a bounce that recovery found did it.
                 Ok(None) => {
                     let reply = Reply::fixed(250, Enhanced(2, 0, 0), "Done before");
@@ -218,8 +223,13 @@ impl<D: Disk> Core<D> {
         None
     }
 
-    fn transaction(&mut self, delivery: &Delivery) -> Result<Option<Transaction>, SpoolError> {
+    fn transaction(
+        &mut self,
+        delivery: &Delivery,
+    ) -> Result<Option<(Transaction, Option<Edit>)>, SpoolError> {
         self.spool.check(delivery.id)?;
+        let edit = self.edit_for(delivery)?;
+        let sender = self.server(delivery.server).terms.rewrite_sender.clone();
         let head = self.spool.head(delivery.id)?;
         let open = |i: &u32| head.statuses.get(*i as usize).is_some_and(|s| !s.done());
         let recipients: Vec<(u32, Recipient)> = delivery
@@ -233,16 +243,18 @@ impl<D: Disk> Core<D> {
             return Ok(None);
         }
         let envelope = &head.envelope;
-        Ok(Some(Transaction {
+        let transaction = Transaction {
             message: delivery.id,
-            from: envelope.from.clone(),
+            // A bounce has no sender, and keeps none: it must never be answered.
+            from: envelope.from.clone().map(|from| sender.unwrap_or(from)),
             body: envelope.body,
             utf8: envelope.utf8,
             ret: envelope.ret,
             envid: envelope.envid.clone(),
-            size: head.body,
+            size: edit.as_ref().map_or(head.body, |edit| edit.size(head.body)),
             recipients,
-        }))
+        };
+        Ok(Some((transaction, edit)))
     }
 
     /// A message that cannot be read: gone when it is damaged (it is in `corrupt/` then), tried

@@ -2,12 +2,12 @@
 //! for signals as events. The only file that imports them.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream, UnixListener};
+use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use signal_hook_mio::v1_0::Signals;
@@ -80,6 +80,7 @@ impl MioNet {
 impl Net for MioNet {
     type Listener = Listening;
     type Stream = Socket;
+    type Datagram = UdpSocket;
 
     fn now(&self) -> Now {
         self.clock.now()
@@ -193,6 +194,27 @@ impl Net for MioNet {
 
     fn write(&mut self, stream: &mut Socket, buf: &[u8]) -> io::Result<usize> {
         stream.write(buf)
+    }
+
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<UdpSocket> {
+        let any = match to {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        };
+        let mut socket = UdpSocket::bind(any)?;
+        // Connected, it hears of nobody else, and of a port where nobody listens at once.
+        socket.connect(to)?;
+        let token = mio::Token(token.0);
+        self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
+        Ok(socket)
+    }
+
+    fn send(&mut self, socket: &mut UdpSocket, octets: &[u8]) -> io::Result<()> {
+        socket.send(octets).map(|_| ())
+    }
+
+    fn receive(&mut self, socket: &mut UdpSocket, buf: &mut [u8]) -> io::Result<usize> {
+        socket.recv(buf)
     }
 
     fn shutdown_write(&mut self, stream: &mut Socket) -> io::Result<()> {

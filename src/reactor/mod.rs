@@ -13,12 +13,14 @@ mod configure;
 mod control;
 mod core;
 mod desk;
+mod dialing;
 mod dispatch;
 mod inbound;
 mod link;
 mod local;
 mod login;
 mod mio_net;
+mod names;
 mod net;
 mod outbound;
 mod output;
@@ -34,6 +36,7 @@ mod tick;
 mod timers;
 mod tls;
 mod transport;
+mod ways;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -47,12 +50,14 @@ use self::dispatch::NextServers;
 use self::local::Local;
 pub use self::local::Seat;
 pub use self::mio_net::MioNet;
+use self::names::Names;
 pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
 pub use self::run::{run, run_command, run_sink};
 use self::slots::{Slot, Slots};
 use self::tick::Gathering;
 pub use self::tick::Life;
 use self::timers::Timers;
+pub use self::ways::resolver_for;
 use crate::base::{Now, Time};
 use crate::spool::Disk;
 
@@ -66,6 +71,7 @@ pub struct Reactor<N: Net, D: Disk> {
     pub core: Core<D>,
     slots: Slots<N, D::File>,
     next: NextServers,
+    names: Names<N>,
     timers: Timers,
     /// Connections that have something to do without waiting for an event.
     runnable: Vec<Token>,
@@ -102,10 +108,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub fn new(net: N, core: Core<D>) -> Reactor<N, D> {
         let now = net.now();
         Reactor {
-            next: NextServers::new(&core.config),
+            next: NextServers::default(),
             net,
             core,
             slots: Slots::default(),
+            names: Names::default(),
             timers: Timers::default(),
             runnable: Vec::new(),
             committed: Vec::new(),

@@ -22,12 +22,25 @@ impl Token {
     /// Packs a slot and its generation.
     pub fn new(index: usize, generation: usize) -> Token {
         debug_assert!(index < 1 << Self::INDEX_BITS);
-        Token(generation << Self::INDEX_BITS | index)
+        Token((generation << Self::INDEX_BITS | index) & (Self::NAME - 1))
     }
 
     /// The slot.
     pub fn index(self) -> usize {
         self.0 & ((1 << Self::INDEX_BITS) - 1)
+    }
+
+    /// Set in the tokens of the resolver's sockets, which are in no slot.
+    const NAME: usize = 1 << (usize::BITS - 2);
+
+    /// Names the socket of a try of the resolver.
+    pub fn for_name(id: u64) -> Token {
+        Token(id as usize & (Self::NAME - 1) | Self::NAME)
+    }
+
+    /// The try, when it is one of those.
+    pub fn name_try(self) -> Option<u64> {
+        (self.0 & Self::NAME != 0).then_some((self.0 & (Self::NAME - 1)) as u64)
     }
 
     /// The generation, cut to the bits that fit.
@@ -79,6 +92,8 @@ pub trait Net {
     type Listener;
     /// A connection; closed when dropped.
     type Stream;
+    /// A socket for datagrams with one peer; closed when dropped.
+    type Datagram;
 
     /// Both clocks.
     fn now(&self) -> Now;
@@ -113,6 +128,15 @@ pub trait Net {
 
     /// Writes.
     fn write(&mut self, stream: &mut Self::Stream, buf: &[u8]) -> io::Result<usize>;
+
+    /// Opens a socket for datagrams to and from this peer only, at a port that the system chooses.
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Self::Datagram>;
+
+    /// Sends a datagram.
+    fn send(&mut self, socket: &mut Self::Datagram, octets: &[u8]) -> io::Result<()>;
+
+    /// Receives one; what does not fit is lost.
+    fn receive(&mut self, socket: &mut Self::Datagram, buf: &mut [u8]) -> io::Result<usize>;
 
     /// Says that nothing more will be written.
     fn shutdown_write(&mut self, stream: &mut Self::Stream) -> io::Result<()>;

@@ -9,12 +9,12 @@
 //! tells the queue how each recipient fared.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::core::Core;
+use super::dialing::{Dialed, Dialing};
 use super::inbound::After;
 use super::link::{Input, Link, Phase};
 use super::net::Net;
@@ -23,6 +23,7 @@ use super::probe::Purpose;
 use super::transport::Transport;
 use crate::base::{Enhanced, Now, Reply, SessionId, Time, cause};
 use crate::journal::{Mark, Side, What};
+use crate::message::Edit;
 use crate::queue::{Delivery, Outcome, ServerId};
 use crate::smtp::client::{Action, ClientSession, Fault, Mode, Transaction};
 use crate::smtp::data::DotEncoder;
@@ -30,8 +31,6 @@ use crate::spool::Disk;
 
 /// How long a connection waits for more mail before it is given back.
 const IDLE: Duration = Duration::from_secs(5);
-/// How long one address may take to answer a connect; then the next is tried.
-const DIAL: Duration = Duration::from_secs(30);
 /// Octets that one turn may read.
 const BUDGET: usize = 1 << 18;
 /// Octets of content that one turn may send; then the others have theirs.
@@ -40,14 +39,9 @@ const CONTENT_BUDGET: usize = 1 << 22;
 const SLICE: usize = 1 << 16;
 
 /// Where the connection is in its life.
-enum Stage {
-    /// A connect is under way.
-    Dialing {
-        /// Addresses not tried yet.
-        rest: VecDeque<SocketAddr>,
-        /// When this address is given up.
-        until: Time,
-    },
+enum Stage<S> {
+    /// Connects are under way.
+    Dialing(Dialing<S>),
     /// The machine speaks.
     Talking,
 }
@@ -90,6 +84,8 @@ pub struct Carrying {
     pub delivery: Delivery,
     /// Octets of the content.
     pub size: u64,
+    /// Another header, when the next server wants one.
+    pub edit: Option<Edit>,
     /// One for each recipient that was tried.
     pub outcomes: Vec<Outcome>,
     /// Those that were taken by a server without DSN, whose sender asked to be told of success.
@@ -104,6 +100,8 @@ pub struct Outbound<S> {
     pub server: ServerId,
     /// At which address.
     pub peer: SocketAddr,
+    /// The name of the host there, by which its certificate is checked.
+    pub(super) host: String,
     /// The socket.
     pub link: Link<S>,
     /// The machine.
@@ -117,26 +115,28 @@ pub struct Outbound<S> {
     /// The greeting and EHLO went well: the server lives.
     pub ready: bool,
     idle_since: Time,
-    stage: Stage,
+    /// Messages it has been given.
+    messages: u64,
+    stage: Stage<S>,
     sending: Option<Sending>,
     pub(super) input: Vec<u8>,
 }
 
 impl<S> Outbound<S> {
-    /// A connection whose connect to the first of `addresses` was just begun.
+    /// A connection whose first connect was just begun.
     pub fn new(
         id: SessionId,
         server: ServerId,
         link: Link<S>,
         session: ClientSession,
-        peer: SocketAddr,
-        rest: VecDeque<SocketAddr>,
+        dialing: Dialing<S>,
         now: Now,
     ) -> Outbound<S> {
         Outbound {
             id,
             server,
-            peer,
+            peer: dialing.peer(),
+            host: String::new(),
             link,
             session,
             carrying: None,
@@ -144,7 +144,8 @@ impl<S> Outbound<S> {
             why: "closed".into(),
             ready: false,
             idle_since: now.time,
-            stage: Stage::Dialing { rest, until: now.time.after(DIAL) },
+            messages: 0,
+            stage: Stage::Dialing(dialing),
             sending: None,
             input: Vec::new(),
         }
@@ -171,7 +172,7 @@ impl<S> Outbound<S> {
         now: Now,
         scratch: &mut [u8],
     ) -> After {
-        if self.link.phase == Phase::Open && matches!(self.stage, Stage::Dialing { .. }) {
+        if self.link.phase == Phase::Open && matches!(self.stage, Stage::Dialing(_)) {
             if let Some(after) = self.dial(net, core, now) {
                 return after;
             }
@@ -248,7 +249,7 @@ impl<S> Outbound<S> {
     /// When the connection wants its next turn, whatever happens.
     pub fn deadline(&self) -> Time {
         match (&self.link.phase, &self.stage) {
-            (Phase::Open, Stage::Dialing { until, .. }) => *until,
+            (Phase::Open, Stage::Dialing(dialing)) => dialing.deadline(),
             (Phase::Open, Stage::Talking) if self.is_idle() => self.idle_since.after(IDLE),
             (Phase::Open, Stage::Talking) => self.session.deadline(),
             _ => self.link.deadline(),
@@ -262,7 +263,7 @@ impl<S> Outbound<S> {
                 self.session.quit(now.time);
                 self.advance(core, now);
             }
-            Stage::Dialing { .. } => self.link.close(now.time),
+            Stage::Dialing(_) => self.link.close(now.time),
             Stage::Talking => {}
         }
     }
@@ -274,43 +275,25 @@ impl<S> Outbound<S> {
         core: &mut Core<D>,
         now: Now,
     ) -> Option<After> {
-        let Stage::Dialing { rest, until } = &mut self.stage else { return None };
-        let mut problem = if now.time >= *until {
-            io::Error::from(io::ErrorKind::TimedOut)
-        } else if !self.link.is_writable() {
-            return Some(After::Wait);
-        } else {
-            match self.link.transport.established(net) {
-                Ok(true) => {
-                    let name = core.server(self.server).name.clone();
-                    let opened = What::Opened { peer: self.peer, next: Some(&name) };
-                    self.stage = Stage::Talking;
-                    core.note(now, Some(self.id), None, opened);
-                    self.established(core, now);
-                    return None;
-                }
-                Ok(false) => {
-                    self.link.not_writable();
-                    return Some(After::Wait);
-                }
-                Err(e) => e,
+        let Stage::Dialing(dialing) = &mut self.stage else { return None };
+        let (peer, problem) = match dialing.turn(net, &mut self.link, now.time) {
+            Dialed::Wait => {
+                self.peer = dialing.peer();
+                return Some(After::Wait);
             }
+            Dialed::Stands(peer) => {
+                self.host = dialing.host().to_owned();
+                (self.peer, self.stage) = (peer, Stage::Talking);
+                let name = core.server(self.server).name.clone();
+                let opened = What::Opened { peer, next: Some(&name) };
+                core.note(now, Some(self.id), None, opened);
+                self.session = core.client_session(self.server, peer, now);
+                self.established(core, now);
+                return None;
+            }
+            Dialed::Failed(peer, problem) => (peer, problem),
         };
-        while let Some(address) = rest.pop_front() {
-            self.peer = address;
-            *until = now.time.after(DIAL);
-            match net.connect(address, self.link.token) {
-                Ok(stream) => {
-                    let (token, armed) = (self.link.token, self.link.armed);
-                    self.link = Link::new(stream, token, false);
-                    self.link.armed = armed;
-                    self.session = core.client_session(self.server, address, now);
-                    return Some(After::Wait);
-                }
-                Err(e) => problem = e,
-            }
-        }
-        self.why = format!("cannot connect to {}: {}", self.peer, cause(&problem)).into();
+        self.why = format!("cannot connect to {peer}: {}", cause(&problem)).into();
         let reply = Reply::made(451, Some(Enhanced(4, 4, 1)), self.why.to_string());
         core.server_failed(self.server, &reply, now);
         Some(After::Gone)
@@ -320,7 +303,7 @@ impl<S> Outbound<S> {
     /// the next delivery, so a connection carries message after message without going back to
     /// the dispatcher.
     pub fn advance<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
-        if matches!(self.stage, Stage::Dialing { .. }) {
+        if matches!(self.stage, Stage::Dialing(_)) {
             return;
         }
         let input = std::mem::take(&mut self.input);
@@ -338,12 +321,15 @@ impl<S> Outbound<S> {
             if self.begin_probe(now) {
                 continue;
             }
-            if self.purpose.is_spent() {
+            let most = core.server(self.server).terms.messages;
+            if self.purpose.is_spent() || most.is_some_and(|most| self.messages >= most) {
                 self.session.quit(now.time);
                 continue;
             }
             match core.next_transaction(self.server, now) {
-                Some((delivery, transaction)) => self.carry(delivery, transaction, now),
+                Some((delivery, transaction, edit)) => {
+                    self.carry(delivery, transaction, edit, now);
+                }
                 None => break,
             }
             self.idle_since = now.time;
@@ -360,9 +346,16 @@ impl<S> Outbound<S> {
         }
     }
 
-    fn carry(&mut self, delivery: Delivery, transaction: Transaction, now: Now) {
-        let size = transaction.size;
-        self.carrying = Some(Carrying { delivery, size, outcomes: vec![], relayed: vec![] });
+    fn carry(
+        &mut self,
+        delivery: Delivery,
+        transaction: Transaction,
+        edit: Option<Edit>,
+        now: Now,
+    ) {
+        self.messages += 1;
+        let (size, outcomes, relayed) = (transaction.size, vec![], vec![]);
+        self.carrying = Some(Carrying { delivery, size, edit, outcomes, relayed });
         self.session.begin(transaction, now.time);
     }
 
@@ -477,9 +470,7 @@ impl<S> Outbound<S> {
             while sending.offset < sending.size && !self.link.output.is_high() {
                 let want = usize::try_from(sending.size - sending.offset).unwrap_or(usize::MAX);
                 let part = &mut scratch[..want.min(SLICE)];
-                let n = core
-                    .read_content(carrying.delivery.id, sending.offset, part)
-                    .map_err(Broken::Spool)?;
+                let n = read_part(core, carrying, sending.offset, part).map_err(Broken::Spool)?;
                 sending.offset += n as u64;
                 let tail = self.link.output.tail();
                 match &mut sending.encoder {
@@ -548,6 +539,24 @@ impl<S> Outbound<S> {
             self.link.close(now.time);
         }
     }
+}
+
+/// Content on its way out: the message, perhaps with another header in front.
+fn read_part<D: Disk>(
+    core: &mut Core<D>,
+    carrying: &Carrying,
+    offset: u64,
+    part: &mut [u8],
+) -> io::Result<usize> {
+    let place = match carrying.edit.as_ref().map_or(Err(offset), |edit| edit.at(offset)) {
+        Ok(octets) => {
+            let n = octets.len().min(part.len());
+            part[..n].copy_from_slice(&octets[..n]);
+            return Ok(n);
+        }
+        Err(place) => place,
+    };
+    core.read_content(carrying.delivery.id, place, part)
 }
 
 /// The lines of what goes over the wire, without their ends.

@@ -80,7 +80,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     ) -> Result<SessionId, String> {
         if !self.dial(server) {
             let fault = self.core.queue.server(server, self.now).fault;
-            return Err(fault.map_or("no connection".into(), |reply| {
+            return Err(fault.map_or("its name is being looked up: ask again".into(), |reply| {
                 String::from_utf8_lossy(&reply.on_one_line()).into_owned()
             }));
         }

@@ -7,10 +7,10 @@
 
 use super::core::Core;
 use super::store::{Owner, Pending};
-use crate::base::{Envelope, MessageId, Now, Reply, Status};
+use crate::base::{MessageId, Now, Reply, Status};
 use crate::journal::{Level, What};
 use crate::queue::bounce::{Fate, MAX_HEADER, Original, Plan, Told, plan_bounce};
-use crate::queue::{Delivery, Report, ServerId};
+use crate::queue::{Delivery, Report};
 use crate::spool::{Disk, Head, SpoolError};
 
 /// What is to be recorded once a notification is durable.
@@ -55,7 +55,7 @@ impl<D: Disk> Core<D> {
         relayed: Vec<(u32, Reply)>,
         now: Now,
     ) {
-        let remote = Some(self.server(delivery.server).host.clone());
+        let remote = Some(self.remote(delivery.server));
         let told = |(recipient, reply)| Told {
             recipient,
             fate: Fate::Relayed,
@@ -72,7 +72,7 @@ impl<D: Disk> Core<D> {
             recipient: r.recipient,
             fate: fate(r),
             reply: r.reply.clone(),
-            remote: Some(self.server(r.server).host.clone()),
+            remote: Some(self.remote(r.server)),
         });
         told.collect()
     }
@@ -195,15 +195,5 @@ impl<D: Disk> Core<D> {
                 }
             }
         }
-    }
-
-    /// The way that each recipient takes first.
-    pub(super) fn routes_of(&self, envelope: &Envelope, now: Now) -> Vec<(u32, ServerId, Status)> {
-        let from = envelope.from.as_ref();
-        let way = |rcpt| self.way(from, rcpt, now).unwrap_or(ServerId(0));
-        (0..)
-            .zip(&envelope.recipients)
-            .map(|(i, r)| (i, way(&r.address), Status::Pending))
-            .collect()
     }
 }

@@ -12,11 +12,12 @@ use super::control::Asker;
 use super::core::{Core, Role};
 use super::mio_net::MioNet;
 use super::net::Net;
+use super::ways::resolver_for;
 use super::{Life, Reactor, Seat};
 use crate::base::{Failure, Printable, cause, exit};
-use crate::config::Config;
+use crate::config::{Config, SystemNames};
 use crate::control::{Request, Told};
-use crate::dns::Hosts;
+use crate::dns::{Hosts, ResolvConf};
 use crate::journal::Level;
 use crate::sink::Sink;
 use crate::spool::{Disk, NoDisk, RealDisk, Spool, SpoolError};
@@ -87,10 +88,13 @@ fn build<D: Disk>(config: Config, spool: Spool<D>) -> Result<Reactor<MioNet, D>,
     })?;
     let store = config.sink.as_ref().and_then(|sink| sink.store.clone());
     let sink = Sink::open(store.as_deref()).map_err(|e| store_failure(store.as_deref(), &e))?;
-    let seed = u64::from(std::process::id()) ^ net.now().wall.as_micros().unsigned_abs();
-    let hosts = Hosts::parse(&fs::read_to_string("/etc/hosts").unwrap_or_default());
+    // From the system's entropy: strangers must not guess the ids of DNS questions.
+    let (seed, dns_seed) = (fastrand::u64(..), fastrand::u64(..));
+    let resolver = resolver_for(&config, &ResolvConf::default(), Hosts::default(), dns_seed);
     let now = net.now();
-    Ok(Reactor::new(net, Core::new(config, spool, sink, hosts, seed, now)))
+    let mut core = Core::new(config, spool, sink, resolver, seed, now);
+    core.watch_system(SystemNames::new(), now);
+    Ok(Reactor::new(net, core))
 }
 
 fn serve<D: Disk>(

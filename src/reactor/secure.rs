@@ -132,7 +132,7 @@ impl<S> Outbound<S> {
     /// The server waits for our hello. What was read before came in the clear.
     pub(super) fn start_tls<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
         self.input.clear();
-        let host = core.server(self.server).host.clone();
+        let host = self.host.clone();
         let Some(client) = core.policy(self.server).1 else {
             return self.session.tls_failed("TLS was taken out of the configuration");
         };

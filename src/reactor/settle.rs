@@ -87,7 +87,7 @@ impl<D: Disk> Core<D> {
     }
 
     fn tell_of_failure(&mut self, server: ServerId, why: &Reply, now: Now) {
-        let name = self.server(server).name.clone();
+        let name = self.queue.server(server, now).name.to_owned();
         let state = String::from_utf8_lossy(&why.on_one_line()).into_owned();
         let what = What::NextServer { name: &name, state: &state, level: Level::Warn };
         self.note(now, None, None, what);

@@ -1,5 +1,7 @@
 //! Content on its way in: into the spool's coming commit, or into the sink.
 
+use std::borrow::Cow;
+
 use super::core::{Core, Role};
 use super::net::Token;
 use super::report::Record;
@@ -60,18 +62,28 @@ impl<D: Disk> Core<D> {
         envelope: &Envelope,
         now: Now,
     ) -> Result<Storing<D::File>, Reply> {
-        let hostname = &self.relay_session.hostname;
+        let hostname = self.relay_session.hostname.clone();
         if role == Role::Sink {
             let mut parcel = self.sink.begin(envelope, now).map_err(|e| sink_reply(&e))?;
-            let trace = received(envelope, hostname, parcel.id(), now.wall);
+            let trace = received(envelope, &hostname, parcel.id(), now.wall);
             parcel.append(&trace).map_err(|e| sink_reply(&e))?;
             return Ok(Storing::Sink(parcel));
         }
-        let routes = self.routes_of(envelope, now);
-        let mut incoming = self.spool.begin(envelope, now).map_err(|e| e.reply())?;
-        let trace = received(envelope, hostname, incoming.id(), now.wall);
+        let kept = self.with_aliases(envelope);
+        let routes = self.routes_of(&kept, now);
+        let mut incoming = self.spool.begin(&kept, now).map_err(|e| e.reply())?;
+        let trace = received(envelope, &hostname, incoming.id(), now.wall);
         self.spool.append(&mut incoming, &trace).map_err(|e| e.reply())?;
         Ok(Storing::Spool(Box::new(Spooling { incoming, routes })))
+    }
+
+    /// The envelope with what aliases stand for.
+    fn with_aliases<'e>(&self, envelope: &'e Envelope) -> Cow<'e, Envelope> {
+        if self.aliases.is_empty() {
+            return Cow::Borrowed(envelope);
+        }
+        let recipients = self.aliases.apply(&envelope.recipients);
+        Cow::Owned(Envelope { recipients, ..envelope.clone() })
     }
 
     /// Takes content.

@@ -93,12 +93,14 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.core.try_disk(self.now);
         let news = self.mark();
         self.due();
+        self.hear_names();
         self.turns();
         let synced = self.commit(news);
         self.turns_of_committed();
         // A connection that ended makes room for another in the same tick.
         self.bury();
         self.dispatch();
+        self.ask_names();
         self.tell_watchers();
         self.bury();
         self.draw();
@@ -111,7 +113,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// How long poll may sleep; nothing for ever, so that a lost wake-up is no hang.
     fn sleep(&self) -> Option<Duration> {
-        if !self.runnable.is_empty() || self.core.has_work() {
+        if !self.runnable.is_empty()
+            || self.core.has_work()
+            || self.names.has_work()
+            || self.next.freed
+        {
             return Some(Duration::ZERO);
         }
         let now = self.net.now().time;
@@ -191,6 +197,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn mark_one(&mut self, event: &Ready) {
         if event.token == TERMINAL {
             return self.local.mark(event);
+        }
+        if event.token.name_try().is_some() {
+            return self.names.mark(event);
         }
         match self.slots.get_mut(event.token) {
             Some(Slot::Listener(_) | Slot::Door(_)) => {}

@@ -1,10 +1,13 @@
 //! Rules that hang on the gate: pure decisions over what is known there.
 //!
-//! [`Relay`] says who may send where. [`Expr`] is the language of `where`: one parser and one
+//! [`Relay`] says who may send where. [`Aliases`] are other names for
+//! mailboxes. [`Expr`] is the language of `where`: one parser and one
 //! evaluator for filters, breakpoints, faults, `follow` and `queue`.
 
+mod aliases;
 pub mod expr;
 mod relay;
 
+pub use aliases::Aliases;
 pub use expr::{Expr, ExprError, FIELD_NAMES, Field, Fields, MAX_HEADER, Rcpts};
 pub use relay::{Relay, Ruling};

@@ -22,6 +22,7 @@ mod server;
 mod start;
 mod tls;
 mod tutor;
+mod ways;
 
 use std::time::{Duration, Instant};
 

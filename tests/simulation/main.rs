@@ -4,6 +4,7 @@
 //! everything must come to an end. A failure prints its seed; `MAILFLUX_SEED=` replays it, and
 //! `MAILFLUX_SEEDS=` runs so many.
 
+mod names;
 mod net;
 mod peers;
 
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use mailflux::config::{Config, Override, Sources, load};
-use mailflux::dns::Hosts;
-use mailflux::reactor::{Core, Net as _, Reactor, Role};
+use mailflux::dns::{Hosts, ResolvConf};
+use mailflux::reactor::{Core, Net as _, Reactor, Role, resolver_for};
 use mailflux::sink::Sink;
 use mailflux::spool::{RealDisk, Spool};
 
@@ -40,7 +41,8 @@ fn config(root: &Path) -> Config {
         set("server.hostname", "relay.test"),
         set("server.listen", HERE),
         set("server.spool", &root.join("spool").display().to_string()),
-        set("next_server.host", "127.0.0.2"),
+        set("next_server.host", "next.test"),
+        set("dns.servers", "192.0.2.53, 192.0.2.54"),
         set("next_server.connections", "3"),
     ];
     load(&Sources { overrides, ..Sources::default() }).unwrap()
@@ -51,7 +53,8 @@ fn start(root: &Path, net: SimNet) -> World {
     let spool = Spool::open(RealDisk::open(&config.server.spool).unwrap()).unwrap();
     let now = net.now();
     let sink = Sink::open(None).unwrap();
-    let core = Core::new(config, spool, sink, Hosts::default(), 7, now);
+    let resolver = resolver_for(&config, &ResolvConf::default(), Hosts::default(), 7);
+    let core = Core::new(config, spool, sink, resolver, 7, now);
     let mut world = Reactor::new(net, core);
     world.listen(HERE.parse().unwrap(), Role::Relay).unwrap();
     world
@@ -78,6 +81,7 @@ fn run(seed: u64) -> Totals {
             }
         }
         let net = world.net_mut();
+        names::answer(net, odds);
         servers.extend(std::mem::take(&mut net.dialled).into_iter().map(|c| Server::new(c, odds)));
         clients.retain_mut(|c| !c.act(net, &mut ledger, odds > 0));
         servers.retain_mut(|s| !s.act(net, &mut ledger));

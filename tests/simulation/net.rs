@@ -36,6 +36,9 @@ struct Wire {
     write_edge: bool,
 }
 
+/// Datagrams with the time at which each arrives.
+type Arriving = VecDeque<(Time, Vec<u8>)>;
+
 /// The network.
 pub struct SimNet {
     pub rng: Rng,
@@ -45,6 +48,10 @@ pub struct SimNet {
     listeners: HashMap<SocketAddr, (Token, VecDeque<usize>, bool)>,
     /// Connections that the reactor made, for the peers to take up.
     pub dialled: Vec<Conn>,
+    /// Datagrams on their way in, by socket: when each arrives, and what it is.
+    datagrams: HashMap<usize, (Token, Arriving)>,
+    /// Datagrams that the reactor sent, for a DNS server to take up: socket, to whom, what.
+    pub asked: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// Connects in a hundred that are refused.
     pub refuse: u32,
     /// For so many connects there is no descriptor.
@@ -58,6 +65,19 @@ pub struct SimNet {
 pub struct Stream {
     id: usize,
     drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
+}
+
+/// A socket for datagrams.
+pub struct Datagram {
+    id: usize,
+    to: SocketAddr,
+    drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
+}
+
+impl Drop for Datagram {
+    fn drop(&mut self) {
+        self.drops.borrow_mut().push(self.id);
+    }
 }
 
 impl Drop for Stream {
@@ -79,6 +99,8 @@ impl SimNet {
             next: 0,
             listeners: HashMap::new(),
             dialled: vec![],
+            datagrams: HashMap::new(),
+            asked: vec![],
             refuse: 0,
             crowded: 0,
             stride: Duration::from_millis(20),
@@ -145,11 +167,27 @@ impl SimNet {
         }
     }
 
+    /// A DNS server's answer, which arrives after a while.
+    pub fn answer(&mut self, socket: usize, octets: Vec<u8>, after: Duration) {
+        let at = self.now.time.after(after);
+        if let Some((_, waiting)) = self.datagrams.get_mut(&socket) {
+            waiting.push_back((at, octets));
+        }
+    }
+
+    /// When the next datagram arrives.
+    fn next_datagram(&self) -> Duration {
+        let all = self.datagrams.values().flat_map(|(_, waiting)| waiting);
+        let next = all.map(|(at, _)| *at).filter(|at| *at > self.now.time).min();
+        next.map_or(Duration::MAX, |at| at.since(self.now.time))
+    }
+
     fn settle_drops(&mut self) {
         for id in self.drops.take() {
             if let Some(wire) = self.wires.get_mut(&id) {
                 (wire.dropped, wire.token) = (true, None);
             }
+            self.datagrams.remove(&id);
         }
     }
 }
@@ -157,6 +195,7 @@ impl SimNet {
 impl Net for SimNet {
     type Listener = SocketAddr;
     type Stream = Stream;
+    type Datagram = Datagram;
 
     fn now(&self) -> Now {
         self.now
@@ -179,6 +218,13 @@ impl Net for SimNet {
                 });
             }
         }
+        for (token, waiting) in self.datagrams.values() {
+            if waiting.iter().any(|(at, _)| *at <= self.now.time) {
+                let token = *token;
+                let ready = Ready { token, readable: true, writable: false, read_closed: false };
+                wake.ready.push(ready);
+            }
+        }
         for (token, _, edge) in self.listeners.values_mut() {
             if std::mem::take(edge) {
                 let token = *token;
@@ -187,7 +233,7 @@ impl Net for SimNet {
             }
         }
         let wait = match wake.ready.is_empty() {
-            true => timeout.unwrap_or(self.stride).min(self.stride),
+            true => timeout.unwrap_or(self.stride).min(self.stride).min(self.next_datagram()),
             false => Duration::from_micros(self.rng.u64(..500)),
         };
         self.now = Now {
@@ -290,6 +336,32 @@ impl Net for SimNet {
         }
         wire.outward.extend(&buf[..n]);
         Ok(n)
+    }
+
+    fn datagram(&mut self, to: SocketAddr, token: Token) -> io::Result<Datagram> {
+        let id = self.next;
+        self.next += 1;
+        self.datagrams.insert(id, (token, VecDeque::new()));
+        Ok(Datagram { id, to, drops: self.drops.clone() })
+    }
+
+    fn send(&mut self, socket: &mut Datagram, octets: &[u8]) -> io::Result<()> {
+        self.asked.push((socket.id, socket.to, octets.to_vec()));
+        Ok(())
+    }
+
+    fn receive(&mut self, socket: &mut Datagram, buf: &mut [u8]) -> io::Result<usize> {
+        let now = self.now.time;
+        let Some((_, waiting)) = self.datagrams.get_mut(&socket.id) else { return blocked() };
+        match waiting.iter().position(|(at, _)| *at <= now) {
+            Some(found) => {
+                let (_, octets) = waiting.remove(found).unwrap();
+                let n = octets.len().min(buf.len());
+                buf[..n].copy_from_slice(&octets[..n]);
+                Ok(n)
+            }
+            None => blocked(),
+        }
     }
 
     fn shutdown_write(&mut self, stream: &mut Stream) -> io::Result<()> {

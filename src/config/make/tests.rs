@@ -57,6 +57,8 @@ fn every_setting_arrives() {
         max_connections_per_client = 3\nmax_errors = 4\nmax_hops = 5\ntimeout = 6s\n\
         [next_server]\nhost = ::1\nport = 7\ntls = none\nverify = yes\n\
         ca_file = ca.pem\nconnections = 8\n\
+        messages_per_connection = 9\nmx = yes\nrate = 10/s\nrewrite_sender = s@x\n\
+        rewrite_from = f@x\n[dns]\nservers = ::1\nipv6 = no\n\
         [queue]\ninterval = 9s\nretry_min = 10s\nretry_max = 11s\nexpire = 12s\ndelay_notice = 0\n\
         [auth]\nusers = u\n\
         [tls]\ncertificate = c.pem\nkey = k.pem\n\
@@ -86,6 +88,13 @@ fn every_setting_arrives() {
         verify: true,
         ca_file: Some("dir/ca.pem".into()),
         connections: 8,
+        terms: Terms {
+            messages: Some(9),
+            way: Way::Exchanges,
+            rate: Some("10/s".parse().unwrap()),
+            rewrite_sender: Some(Address::parse("s@x").unwrap()),
+            rewrite_from: Some(Address::parse("f@x").unwrap()),
+        },
         is_sink: false,
     };
     assert_eq!(config.next_servers, [next]);
@@ -193,7 +202,7 @@ fn routes_name_servers_in_order_and_all_others_come_last() {
     let keys: Vec<&RouteKey> = config.routes.iter().map(|r| &r.key).collect();
     let below = RouteKey::Domain(".example.org".parse().unwrap());
     assert_eq!(keys, [&RouteKey::Sender(ann), &below, &RouteKey::All]);
-    assert_eq!(config.routes[2].next, ["b", "a"]);
+    assert_eq!(config.routes[2].next, [[("b".to_owned(), 1)], [("a".to_owned(), 1)]]);
 }
 
 #[test]

@@ -91,7 +91,10 @@ fn removing_in_every_place() {
         (4, ServerId(3), Status::Pending),
     ];
     let mut names = servers();
-    names.extend(["gamma", "delta"].map(|n| (n.into(), ServerLimits { connections: 1 })));
+    names.extend(
+        ["gamma", "delta"]
+            .map(|n| (n.into(), ServerLimits { connections: 1, ..ServerLimits::default() })),
+    );
     q.reconfigure(config(), &names, at(0));
     q.insert(id(1), at(0).wall, &all, at(0));
     attempt(&mut q, B, Ending::Deferred, at(0));
@@ -210,7 +213,7 @@ fn servers_keep_their_state_by_name() {
     add(&mut q, 1, at(0));
     q.insert(id(2), at(0).wall, &[(0, B, Status::Pending)], at(0));
     q.failed(A, &down(), at(0));
-    let limits = |connections| ServerLimits { connections };
+    let limits = |connections| ServerLimits { connections, ..ServerLimits::default() };
     let new = [("gamma".to_string(), limits(3)), ("alpha".to_string(), limits(5))];
     let ids = q.reconfigure(config(), &new, at(1));
     assert_eq!(ids, [ServerId(2), A]);
@@ -260,7 +263,9 @@ fn new_settings_count_at_once() {
 #[test]
 fn numbers_of_servers_are_used_again_after_a_rest() {
     let mut q = queue();
-    let one = |name: &str| [(name.to_string(), ServerLimits { connections: 1 })];
+    let one = |name: &str| {
+        [(name.to_string(), ServerLimits { connections: 1, ..ServerLimits::default() })]
+    };
     assert_eq!(q.reconfigure(config(), &one("c"), at(0)), [ServerId(2)]);
     q.insert(id(1), at(0).wall, &[(0, ServerId(2), Status::Pending)], at(0));
     assert_eq!(q.reconfigure(config(), &one("d"), at(10)), [ServerId(3)]);
@@ -276,7 +281,9 @@ fn a_smaller_limit_counts_at_once() {
     (0..10).for_each(|counter| add(&mut q, counter, at(0)));
     (0..4).for_each(|_| q.alive(A, at(0)));
     assert_eq!(q.connections_wanted(A, 0, at(0)), 8);
-    let name = |connections| [("alpha".to_string(), ServerLimits { connections })];
+    let name = |connections| {
+        [("alpha".to_string(), ServerLimits { connections, ..ServerLimits::default() })]
+    };
     for (limit, wanted) in [(3, 3), (0, 1), (8, 8)] {
         q.reconfigure(config(), &name(limit), at(0));
         assert_eq!(q.connections_wanted(A, 0, at(0)), wanted);

@@ -198,8 +198,8 @@ impl<D: Disk> Core<D> {
                 format!("the domain fits {pattern}, but the local part names a route beyond it")
             }
         };
-        let route: Vec<String> =
-            self.routes.route(from, rcpt).iter().map(|id| self.server(*id).name.clone()).collect();
+        let all = self.routes.route(from, rcpt).iter().flat_map(|group| &group.0);
+        let route: Vec<String> = all.map(|(id, _)| self.server(*id).name.clone()).collect();
         let reply = match &verdict {
             Verdict::Refuse(reply) => Some(Printable::new(render::reply_line(reply))),
             _ => None,

@@ -149,7 +149,6 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let log = self.core.config.log != new.log;
         self.core.reconfigure(new, self.now);
         self.core.set_certs(certs, self.now);
-        self.next.open.resize_with(self.core.servers(), Vec::new);
         if log {
             self.core.journal.set_log_format(self.core.config.log.format);
             self.set_logger();

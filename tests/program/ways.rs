@@ -1,0 +1,298 @@
+//! Where mail goes: names that dnsmasq knows, several next servers, aliases, other senders.
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::next::{Act, Next, Stage};
+use crate::server::{Server, Setup, free_address};
+use crate::wait_for;
+
+/// A DNS server with these lines of configuration; none where there is no dnsmasq.
+struct Dns {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Dns {
+    fn start(options: &[&str]) -> Option<Dns> {
+        Dns::at(free_address(), options)
+    }
+
+    fn at(address: SocketAddr, options: &[&str]) -> Option<Dns> {
+        let mut command = Command::new("dnsmasq");
+        command.args([
+            "--keep-in-foreground",
+            "--no-resolv",
+            "--no-hosts",
+            "--conf-file=/dev/null",
+        ]);
+        command.args(["--bind-interfaces", "--listen-address=127.0.0.1", "--no-daemon"]);
+        command.args(["--user=", "--group=", "--pid-file=", "--local-ttl=60"]);
+        command.args(["--local=/test/", &format!("--port={}", address.port())]).args(options);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let Ok(child) = command.spawn() else {
+            println!("skipped: there is no dnsmasq");
+            return None;
+        };
+        let mut dns = Dns { child, address };
+        wait_for("dnsmasq", || {
+            assert!(dns.child.try_wait().unwrap().is_none(), "dnsmasq ended");
+            std::net::TcpStream::connect(address).ok()
+        });
+        Some(dns)
+    }
+}
+
+/// A server that tries again soon and asks this DNS server.
+fn setup(host: &str, next: SocketAddr, dns: SocketAddr) -> Setup {
+    eager(next)
+        .set(&format!("next_server.host={host}"))
+        .set(&format!("dns.servers={dns}"))
+        .set("server.hostname=relay.test")
+}
+
+fn eager(next: SocketAddr) -> Setup {
+    Setup::new(next)
+        .set("queue.interval=200ms")
+        .set("queue.retry_min=200ms")
+        .set("queue.retry_max=500ms")
+}
+
+/// One message to these recipients.
+fn submit(server: &Server, to: &[&str], content: &str) {
+    server.ehlo().mail("a@sender.test", to, content);
+}
+
+const HELLO: &str = "Subject: x\r\n\r\nbody\r\n";
+
+/// Two next servers with one port, on two addresses of loopback.
+fn pair() -> (Next, Next) {
+    let first = Next::at(free_address(), |_| Act::Usual);
+    let second = SocketAddr::from(([127, 0, 0, 2], first.address.port()));
+    (first, Next::at(second, |_| Act::Usual))
+}
+
+#[test]
+fn a_next_server_has_a_name() {
+    let Some(dns) = Dns::start(&["--host-record=next.test,127.0.0.1"]) else { return };
+    let next = Next::new();
+    let setup = setup("next.test", next.address, dns.address);
+    let server = setup.start();
+    submit(&server, &["b@x.test"], HELLO);
+    assert_eq!(next.wait(1)[0].to, ["<b@x.test>"], "{}", server.log());
+}
+
+#[test]
+fn mail_exchanges_of_a_name() {
+    let Some(dns) = Dns::start(&[
+        "--mx-host=corp.test,bad.test,5",
+        "--mx-host=corp.test,good.test,10",
+        "--host-record=bad.test,127.0.0.3",
+        "--host-record=good.test,127.0.0.2",
+    ]) else {
+        return;
+    };
+    let (first, second) = pair();
+    let setup = setup("corp.test", first.address, dns.address).set("next_server.mx=yes");
+    let server = setup.start();
+    submit(&server, &["b@x.test"], HELLO);
+    // Nobody listens at the first host: the second one takes it.
+    second.wait(1);
+    assert_eq!(first.count(), 0, "{}", server.log());
+}
+
+#[test]
+fn straight_to_the_recipients_hosts() {
+    let Some(dns) = Dns::start(&[
+        "--mx-host=one.test,mail.one.test,5",
+        "--host-record=mail.one.test,127.0.0.1",
+        "--host-record=two.test,127.0.0.2",
+        "--mx-host=null.test,.,0",
+        "--mx-host=loop.test,relay.test,5",
+        "--host-record=relay.test,127.0.0.1",
+        "--txt-record=none.test,x",
+    ]) else {
+        return;
+    };
+    let (first, second) = pair();
+    let setup = setup("mx", first.address, dns.address).set("routes.*=default");
+    let setup = setup.set("next_server.bounces.host=127.0.0.1");
+    let bounces = Next::new();
+    let setup = setup
+        .set(&format!("next_server.bounces.port={}", bounces.address.port()))
+        .set("routes.sender.test=bounces");
+    let server = setup.start();
+    let to =
+        ["b@one.test", "c@two.test", "d@gone.test", "e@null.test", "f@loop.test", "g@none.test"];
+    submit(&server, &to, HELLO);
+    assert_eq!(first.wait(1)[0].to, ["<b@one.test>"], "{}", server.log());
+    assert_eq!(second.wait(1)[0].to, ["<c@two.test>"], "no MX: its own address");
+    wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+    let told: String = bounces.mails().iter().map(|mail| mail.text()).collect();
+    let parts: Vec<&str> = told.split("Final-Recipient: ").skip(1).collect();
+    for (who, status) in [
+        ("d@gone.test", "5.1.2"),
+        ("e@null.test", "5.1.10"),
+        ("f@loop.test", "5.4.6"),
+        ("g@none.test", "5.4.4"),
+    ] {
+        let of = parts.iter().find(|part| part.starts_with(&format!("rfc822; {who}")));
+        let of = of.unwrap_or_else(|| panic!("{who} is not told of: {told}\n{}", server.log()));
+        assert!(of.contains(&format!("Status: {status}")), "{who}: {of}");
+    }
+    assert!(!told.contains("Final-Recipient: rfc822; b@one.test"));
+}
+
+#[test]
+fn a_dns_server_that_is_down_bounces_nothing() {
+    let address = free_address();
+    let next = Next::new();
+    let setup = setup("mx", next.address, address);
+    let server = setup.start();
+    submit(&server, &["b@one.test"], HELLO);
+    wait_for("word of the fault", || server.log().contains("DNS server").then_some(()));
+    assert_eq!(setup.queue_files().len(), 1, "{}", server.log());
+    // It comes up, and the mail goes.
+    let Some(_dns) = Dns::at(address, &["--host-record=one.test,127.0.0.1"]) else { return };
+    next.wait(1);
+    wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+}
+
+#[test]
+fn an_unknown_next_server_is_its_own_fault() {
+    let Some(dns) = Dns::start(&[]) else { return };
+    let next = Next::new();
+    let setup = setup("gone.test", next.address, dns.address);
+    let server = setup.start();
+    submit(&server, &["b@x.test"], HELLO);
+    wait_for("word of the fault", || {
+        server.log().contains("gone.test is not a host").then_some(())
+    });
+    assert_eq!(setup.queue_files().len(), 1, "nothing bounces: {}", server.log());
+}
+
+#[test]
+fn a_server_that_fails_is_left_and_taken_back() {
+    let address = free_address();
+    let second = Next::new();
+    let setup = eager(address)
+        .set("next_server.b.host=127.0.0.1")
+        .set(&format!("next_server.b.port={}", second.address.port()))
+        .set("routes.*=default, b");
+    let server = setup.start();
+    for _ in 0..5 {
+        submit(&server, &["b@x.test"], HELLO);
+    }
+    second.wait(5);
+    // It is back: it is probed with mail, and then has all of it again.
+    let first = Next::at(address, |_| Act::Usual);
+    wait_for("mail for the first", || {
+        submit(&server, &["b@x.test"], HELLO);
+        (first.count() > 0).then_some(())
+    });
+    wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+    let before = (first.count(), second.count());
+    for _ in 0..5 {
+        submit(&server, &["b@x.test"], HELLO);
+    }
+    first.wait(before.0 + 5);
+    assert_eq!(second.count(), before.1, "{}", server.log());
+}
+
+#[test]
+fn recipients_of_one_message_go_different_ways_and_shares_are_shared() {
+    let (a, b, c) = (Next::new(), Next::new(), Next::new());
+    let port = |next: &Next| next.address.port();
+    let setup = eager(a.address)
+        .set("next_server.b.host=127.0.0.1")
+        .set(&format!("next_server.b.port={}", port(&b)))
+        .set("next_server.c.host=127.0.0.1")
+        .set(&format!("next_server.c.port={}", port(&c)))
+        .set("routes.one.test=b")
+        .set("routes.*=default*1 / c*1");
+    let server = setup.start();
+    submit(&server, &["x@one.test", "y@two.test"], HELLO);
+    assert_eq!(b.wait(1)[0].to, ["<x@one.test>"]);
+    for _ in 0..30 {
+        submit(&server, &["y@two.test"], HELLO);
+    }
+    wait_for("the rest", || (a.count() + c.count() == 31).then_some(()));
+    assert!(a.count() > 3 && c.count() > 3, "{} and {}", a.count(), c.count());
+    assert_eq!(b.count(), 1);
+}
+
+#[test]
+fn a_rate_spreads_messages() {
+    let next = Next::new();
+    let setup = eager(next.address).set("next_server.rate=4/s");
+    let server = setup.start();
+    let start = Instant::now();
+    for _ in 0..6 {
+        submit(&server, &["b@x.test"], HELLO);
+    }
+    next.wait(6);
+    assert!(start.elapsed() >= Duration::from_millis(1200), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_connection_carries_so_many_messages() {
+    let most = std::sync::Arc::new(AtomicUsize::new(0));
+    let next = Next::scripted({
+        let most = std::sync::Arc::clone(&most);
+        move |moment| {
+            if moment.stage == Stage::Connect {
+                most.fetch_max(moment.connection, Ordering::SeqCst);
+            }
+            Act::Usual
+        }
+    });
+    let setup = eager(next.address)
+        .set("next_server.messages_per_connection=2")
+        .set("next_server.connections=1")
+        .set("queue.interval=1h");
+    let server = setup.start();
+    for _ in 0..6 {
+        submit(&server, &["b@x.test"], HELLO);
+    }
+    next.wait(6);
+    assert!(most.load(Ordering::SeqCst) >= 3, "{}", server.log());
+}
+
+#[test]
+fn aliases_and_other_senders() {
+    let next = Next::new();
+    let setup = eager(next.address)
+        .set("aliases.root=me@x.test, you@x.test")
+        .set("next_server.rewrite_sender=out@relay.test")
+        .set("next_server.rewrite_from=from@relay.test");
+    let server = setup.start();
+    let content = "From: Ann <a@sender.test>\r\nSubject: x\r\n\r\n.From: body\r\n";
+    submit(&server, &["root@mx.example.org", "you@x.test"], &content.replace("\r\n.", "\r\n.."));
+    let mail = &next.wait(1)[0];
+    assert_eq!(mail.to, ["<me@x.test>", "<you@x.test>"]);
+    assert!(mail.from.starts_with("<out@relay.test>"), "{}", mail.from);
+    let expected = "Subject: x\r\nFrom: <from@relay.test>\r\nReply-To: Ann <a@sender.test>\r\n\
+                    \r\n.From: body\r\n";
+    assert_eq!(String::from_utf8_lossy(mail.without_trace()), expected);
+}
+
+/// The whole of it is checked before anything starts.
+#[test]
+fn wrong_settings_are_told() {
+    let setup = Setup::new(free_address()).set("routes.*=default / nobody");
+    let output = crate::server::run_to_end(&mut setup.command());
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("no next server is named 'nobody'"), "{said}");
+    let _ = Client::connect(setup.address).is_err();
+}
