@@ -230,6 +230,7 @@ fn a_next_server_does_not_pause_because_we_lack_descriptors() {
     let mut servers = Vec::new();
     while !at_rest(&mut world, &ledger) || ledger.fates[&1].delivered.is_empty() {
         let net = world.net_mut();
+        names::answer(net, 0);
         servers.extend(std::mem::take(&mut net.dialled).into_iter().map(|c| Server::new(c, 0)));
         client.act(net, &mut ledger, false);
         servers.retain_mut(|s| !s.act(net, &mut ledger));
