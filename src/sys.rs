@@ -151,6 +151,13 @@ impl Drop for HiddenInput {
     }
 }
 
+/// Kills a process and its group, which it leads.
+pub fn kill_group(leader: u32) {
+    let Ok(leader) = libc::pid_t::try_from(leader) else { return };
+    // SAFETY: takes numbers only; who has gone already is an error that says nothing new.
+    unsafe { libc::kill(-leader, libc::SIGKILL) };
+}
+
 /// Overwrites octets with zeros, also where the compiler sees that nobody reads them again.
 pub fn wipe(octets: &mut [u8]) {
     for octet in octets {

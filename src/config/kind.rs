@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::nearest;
+use crate::auth::Secret;
 use crate::base::{
     Address, Domain, DomainPattern, IpNet, Rate, parse_duration, parse_size, show_duration,
     show_size,
@@ -63,6 +64,10 @@ pub enum Kind {
     Mailbox,
     /// Mail addresses.
     Mailboxes,
+    /// Any text.
+    Text,
+    /// Any text, which is never shown.
+    Secret,
 }
 
 /// The value of a setting.
@@ -92,6 +97,8 @@ pub enum Value {
     Rate(Rate),
     /// Of mail addresses.
     Mailboxes(Vec<Address>),
+    /// Of a secret.
+    Secret(Secret),
 }
 
 impl fmt::Display for Kind {
@@ -116,6 +123,7 @@ impl fmt::Display for Kind {
             Kind::Switch => f.write_str("yes or no"),
             Kind::Choice(words) => f.write_str(&words.join(", ")),
             Kind::LogFilter => f.write_str("filter, such as `info` or `warn,smtp=debug`"),
+            Kind::Text | Kind::Secret => f.write_str("text"),
             Kind::Names => f.write_str("names of next servers, comma-separated"),
             Kind::Resolvers => f.write_str("IP addresses, comma-separated, perhaps with a port"),
             Kind::Rate => f.write_str("number/s, /m, /h or /d"),
@@ -128,6 +136,9 @@ impl fmt::Display for Kind {
 impl Kind {
     /// Reads a value that is not empty. The error says what to write instead.
     pub fn parse(&self, text: &str) -> Result<Value, String> {
+        if *self == Kind::Secret && text.contains(|c: char| c.is_control()) {
+            return Err("the value contains a control character".into());
+        }
         if text.contains(|c: char| c.is_control()) {
             return Err(format!("'{text}' contains a control character"));
         }
@@ -137,6 +148,8 @@ impl Kind {
             Kind::Host => host(text).map(Value::Text),
             Kind::Listen => addresses(text).map(Value::Addresses),
             Kind::Path => Ok(Value::Path(text.into())),
+            Kind::Text => Ok(Value::Text(text.into())),
+            Kind::Secret => Ok(Value::Secret(Secret::new(text))),
             Kind::Networks => list(text, network).map(Value::Networks),
             Kind::Domains => list(text, domain_pattern).map(Value::Domains),
             Kind::Size { min, max } => parse_size(text)

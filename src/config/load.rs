@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, Place};
 use super::file;
-use super::settings::{Settings, Source};
+use super::login;
+use super::settings::{Settings, Source, find_setting};
 use super::typed::Config;
 use super::users;
 use crate::base::{Domain, Failure, Printable, cause, exit};
@@ -67,7 +68,10 @@ pub fn load(sources: &Sources) -> Result<Config, Failure> {
     for o in &sources.overrides {
         if let Err(message) = settings.set(&o.name, &o.value, Source::Given(o.given_by.clone())) {
             wrong.extend(o.name.rsplit_once('.').map(|(section, _)| section.to_owned()));
-            errors.push(ConfigError::new(Place::Given(o.shown.clone()), message));
+            // What was given may be a secret.
+            let secret = find_setting(&o.name).is_ok_and(|setting| setting.secret);
+            let shown = if secret { &o.given_by } else { &o.shown };
+            errors.push(ConfigError::new(Place::Given(shown.clone()), message));
         }
     }
     let single = errors.len();
@@ -77,6 +81,7 @@ pub fn load(sources: &Sources) -> Result<Config, Failure> {
     }
     if errors.is_empty() {
         if sources.purpose == Purpose::Serve {
+            login::check(&config.next_servers)?;
             users::read(&mut config.auth)?;
         }
         return Ok(Config { sources: sources.clone(), ..config });

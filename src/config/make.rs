@@ -69,8 +69,8 @@ const NO_DEFAULT: &str = "no mail would go to any next server: set next_server.h
     in [routes]";
 
 /// Makes the parts; knows where each value came from.
-struct Maker<'a> {
-    settings: &'a Settings,
+pub(super) struct Maker<'a> {
+    pub(super) settings: &'a Settings,
     wrong: &'a HashSet<String>,
     /// Nothing was wrong before. Else what is missing may stand in a line that is wrong, and one
     /// error is enough.
@@ -79,7 +79,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn complain(&mut self, source: &Source, message: impl Into<String>) {
+    pub(super) fn complain(&mut self, source: &Source, message: impl Into<String>) {
         let place = match source {
             Source::Default if !self.complete => return,
             Source::Default => Place::Nowhere,
@@ -90,7 +90,7 @@ impl Maker<'_> {
         self.errors.push(ConfigError::new(place, message));
     }
 
-    fn value(&self, section: &str, key: &str) -> Value {
+    pub(super) fn value(&self, section: &str, key: &str) -> Value {
         self.settings.value(section, key)
     }
 
@@ -115,14 +115,14 @@ impl Maker<'_> {
     }
 
     /// None when there is no value.
-    fn text(&self, section: &str, key: &str) -> Option<String> {
+    pub(super) fn text(&self, section: &str, key: &str) -> Option<String> {
         match self.value(section, key) {
             Value::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    fn path(&self, section: &str, key: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, section: &str, key: &str) -> Option<PathBuf> {
         match self.value(section, key) {
             Value::Path(path) => Some(path),
             _ => None,
@@ -179,6 +179,7 @@ impl Maker<'_> {
                 ca_file: None,
                 connections: self.small("next_server", "connections"),
                 terms: Terms { way: Way::Host, ..self.terms("next_server") },
+                login: None,
                 is_sink: true,
             }));
         }
@@ -211,6 +212,7 @@ impl Maker<'_> {
             ca_file: self.path(section, "ca_file"),
             connections: self.small(section, "connections"),
             terms: self.terms(section),
+            login: self.login(section),
             is_sink: false,
         })
     }

@@ -34,7 +34,7 @@ struct Entry {
     /// As in the file: `next_server.backup`.
     section: String,
     key: String,
-    /// As written, without blanks around it.
+    /// As written, without blanks around it; secrets as `***`.
     text: String,
     value: Value,
     source: Source,
@@ -102,6 +102,7 @@ impl Settings {
             (value, _) => value,
         };
         let Name { section, key } = name;
+        let text = if setting.secret { "***" } else { text };
         let entry = Entry { section, key, text: text.to_owned(), value, source: s };
         let next = self.entries.len();
         match *self.index.entry(whole(&entry.section, &entry.key)).or_insert(next) {
@@ -117,7 +118,10 @@ impl Settings {
         let change = |e: &Entry| Change {
             section: e.section.clone(),
             key: e.key.clone(),
-            value: Some(e.text.clone()),
+            value: Some(match &e.value {
+                Value::Secret(s) => String::from_utf8_lossy(s.expose()).into_owned(),
+                _ => e.text.clone(),
+            }),
         };
         changed.map(change).collect()
     }

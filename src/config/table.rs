@@ -93,6 +93,11 @@ const fn row(key: &'static str, kind: Kind, preset: Preset, help: &'static str) 
 }
 
 impl Setting {
+    /// It is never shown.
+    const fn secret(self) -> Setting {
+        Setting { secret: true, ..self }
+    }
+
     /// It can change while the server runs.
     const fn live(self) -> Setting {
         Setting { live: true, ..self }
@@ -173,6 +178,19 @@ const NEXT_SERVER: &[Setting] = &[
     row("rewrite_from", Kind::Mailbox, Unset,
         "address in From of all mail; what was there becomes Reply-To, unless there is one")
         .or_none().live(),
+    row("user", Kind::Text, Unset,
+        "name to log in with; empty: no login").or_none().live(),
+    row("password", Kind::Secret, Unset,
+        "its password or token; better in one of the next two").or_none().live().secret(),
+    row("password_file", Kind::Path, Unset,
+        "file whose first line is the password; refused when others can read it").or_none().live(),
+    row("password_command", Kind::Text, Unset,
+        "shell command whose first line of output is the password or token").or_none().live(),
+    row("auth", Kind::Choice(&["auto", "scram-sha-256-plus", "scram-sha-256", "oauthbearer",
+        "xoauth2", "plain", "login"]), Is("auto"),
+        "how to log in; auto: the strongest that both know; tokens only when named").live(),
+    row("auth_in_clear", Kind::Choice(&["no", "yes"]), Is("no"),
+        "yes: the password may be sent without TLS, for everybody on the way to read").live(),
 ];
 
 #[rustfmt::skip]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::load::Sources;
+use super::login::LoginSettings;
 use super::settings::{Row, Settings};
 use crate::auth::Users;
 use crate::base::{Address, DomainPattern, IpNet, LogFormat, Rate};
@@ -89,6 +90,8 @@ pub struct NextServerSettings {
     pub connections: usize,
     /// What else it asks for.
     pub terms: Terms,
+    /// How to log in; none: not at all.
+    pub login: Option<LoginSettings>,
     /// It is the built-in sink because nothing else was named: where the sink listens on port 0,
     /// the port is the one that the system gave it.
     pub is_sink: bool,

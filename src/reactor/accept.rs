@@ -134,6 +134,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 }
             }
             Some(Slot::Asking(asking)) => self.release_asking(token, *asking),
+            Some(Slot::Errand(mut c)) => c.end(&mut self.net),
             Some(Slot::Listener(_) | Slot::Door(_)) | None => {}
         }
     }

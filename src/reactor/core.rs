@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
 use super::login::Logins;
 use super::net::Token;
+use super::secrets::Secrets;
 use super::secure::Secrecy;
 use super::store::Pending;
 use crate::base::{Address, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
@@ -54,6 +55,7 @@ pub struct Core<D: Disk> {
     pub(super) routes: Routes,
     pub(super) limiter: BounceLimiter,
     pub(super) logins: Logins,
+    pub(super) secrets: Secrets,
     pub(super) relay: Relay,
     pub(super) secrecy: Secrecy,
     pub(super) aliases: Aliases,
@@ -110,6 +112,7 @@ impl<D: Disk> Core<D> {
             system: None,
             system_conf: ResolvConf::default(),
             next_system_look: Time::ZERO,
+            secrets: Secrets::default(),
             draining: false,
             tells_of_sink: false,
             config,

@@ -141,6 +141,9 @@ impl<S, F> Inbound<S, F> {
         }
         let facts = self.link.transport.tls().map(|tls| tls.facts()).unwrap_or_default();
         self.narrate(core, now, What::Remark(&facts));
+        if let Some(binding) = self.link.transport.tls().and_then(|tls| tls.binding()) {
+            self.session.bind(binding);
+        }
         if self.session.awaits_tls() {
             let cx = Context { config: core.session_config(self.role), now };
             self.session.tls_started(&cx);

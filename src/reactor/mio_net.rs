@@ -3,11 +3,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
+use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use signal_hook_mio::v1_0::Signals;
@@ -81,6 +83,7 @@ impl Net for MioNet {
     type Listener = Listening;
     type Stream = Socket;
     type Datagram = UdpSocket;
+    type Child = Child;
 
     fn now(&self) -> Now {
         self.clock.now()
@@ -158,6 +161,35 @@ impl Net for MioNet {
                 Ok((Socket::Local(stream), user))
             }
             Listening::Tcp(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn spawn(&mut self, command: &str, token: Token) -> io::Result<(Socket, Child)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let child = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(command)
+            .stdin(Stdio::null())
+            .stdout(OwnedFd::from(theirs))
+            .stderr(Stdio::null())
+            // So that what it starts can be ended with it.
+            .process_group(0)
+            .spawn()?;
+        let mut stream = Socket::Local(UnixStream::from_std(ours));
+        self.register(&mut stream, token)?;
+        Ok((stream, child))
+    }
+
+    fn ended(&mut self, child: &mut Child) -> io::Result<Option<bool>> {
+        Ok(child.try_wait()?.map(|status| status.success()))
+    }
+
+    fn kill(&mut self, child: &mut Child) {
+        if let Ok(None) = child.try_wait() {
+            sys::kill_group(child.id());
+            // Whoever is killed ends at once, or waits for a disk: then the system reaps it later.
+            let _ = child.try_wait();
         }
     }
 

@@ -27,6 +27,7 @@ mod output;
 mod probe;
 mod report;
 mod run;
+mod secrets;
 mod secure;
 mod settle;
 mod slots;

@@ -94,6 +94,8 @@ pub trait Net {
     type Stream;
     /// A socket for datagrams with one peer; closed when dropped.
     type Datagram;
+    /// A command that runs beside the loop.
+    type Child;
 
     /// Both clocks.
     fn now(&self) -> Now;
@@ -113,6 +115,16 @@ pub trait Net {
 
     /// Takes one connection from the backlog of a Unix socket; says as which user its peer runs.
     fn accept_local(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, u32)>;
+
+    /// Runs a shell command beside the loop. What it prints comes through the stream, with edges;
+    /// its standard input is empty.
+    fn spawn(&mut self, command: &str, token: Token) -> io::Result<(Self::Stream, Self::Child)>;
+
+    /// Whether a command has ended, and well; never waits.
+    fn ended(&mut self, child: &mut Self::Child) -> io::Result<Option<bool>>;
+
+    /// Ends a command, and what it has started, if it has not ended by itself.
+    fn kill(&mut self, child: &mut Self::Child);
 
     /// Asks for the edges of an accepted connection.
     fn register(&mut self, stream: &mut Self::Stream, token: Token) -> io::Result<()>;

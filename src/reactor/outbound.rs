@@ -119,6 +119,8 @@ pub struct Outbound<S> {
     messages: u64,
     stage: Stage<S>,
     sending: Option<Sending>,
+    /// Something is to be computed, in a later tick.
+    busy: bool,
     pub(super) input: Vec<u8>,
 }
 
@@ -147,6 +149,7 @@ impl<S> Outbound<S> {
             messages: 0,
             stage: Stage::Dialing(dialing),
             sending: None,
+            busy: false,
             input: Vec::new(),
         }
     }
@@ -209,6 +212,9 @@ impl<S> Outbound<S> {
             if let Err(e) = self.link.flush(net) {
                 self.lost(core, now, &e.to_string());
                 continue;
+            }
+            if std::mem::take(&mut self.busy) {
+                return After::Again;
             }
             if !self.link.is_readable() {
                 return After::Wait;
@@ -313,6 +319,9 @@ impl<S> Outbound<S> {
             at += taken;
             if !matches!(action, Action::Read) {
                 self.act(core, now, action);
+                if self.busy {
+                    break;
+                }
                 continue;
             }
             if !self.is_idle() || at < input.len() {
@@ -367,6 +376,12 @@ impl<S> Outbound<S> {
             Action::Read => {}
             Action::Ask(stage) => self.session.verdict(self.purpose.verdict(stage), now.time),
             Action::Send(octets) => self.send(core, now, &octets),
+            Action::SendSecret { octets, shown } => self.send_secret(core, now, &octets, &shown),
+            Action::Secret { fresh } => self.fetch(core, now, fresh),
+            Action::Work => match core.logins.take_rounds() {
+                Some(rounds) => self.session.work(rounds, now.time),
+                None => self.busy = true,
+            },
             Action::Heard(reply, mark) => {
                 let mut wire = Vec::new();
                 reply.write_to(&mut wire);

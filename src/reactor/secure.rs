@@ -17,6 +17,7 @@ use super::inbound::After;
 use super::link::Phase;
 use super::net::Net;
 use super::outbound::Outbound;
+use super::secrets::login_config;
 use super::tls::{ClientTls, ServerTls, Tls};
 use crate::base::{Now, Time};
 use crate::config::TlsPolicy;
@@ -77,7 +78,9 @@ impl<D: Disk> Core<D> {
             TlsPolicy::Opportunistic => StartTls::Offered,
             TlsPolicy::Required => StartTls::Required,
         };
-        let config = ClientConfig { starttls, ..ClientConfig::new(&self.config.server.hostname) };
+        let login = login_config(self.server(server));
+        let hostname = &self.config.server.hostname;
+        let config = ClientConfig { starttls, login, ..ClientConfig::new(hostname) };
         ClientSession::new(config, at, policy == TlsPolicy::Implicit)
     }
 
@@ -161,6 +164,9 @@ impl<S> Outbound<S> {
         }
         if let Some(tls) = self.link.transport.tls() {
             core.note(now, Some(self.id), None, What::Remark(&tls.facts()));
+        }
+        if let Some(binding) = self.link.transport.tls().and_then(|tls| tls.binding()) {
+            self.session.bind(binding);
         }
         if self.session.awaits_tls() {
             self.session.tls_started(now.time);

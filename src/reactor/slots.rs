@@ -10,6 +10,7 @@ use super::core::Role;
 use super::inbound::Inbound;
 use super::net::{Net, Token};
 use super::outbound::Outbound;
+use super::secrets::Errand;
 use crate::base::Time;
 
 /// A listening socket.
@@ -45,6 +46,8 @@ pub enum Slot<N: Net, F> {
     Door(Door<N::Listener>),
     /// Somebody who asks.
     Asking(Box<Asking<N::Stream>>),
+    /// A command that fetches a secret.
+    Errand(Box<Errand<N>>),
 }
 
 /// All slots.
@@ -103,6 +106,7 @@ impl<N: Net, F> Slots<N, F> {
         match self.get_mut(token)? {
             Slot::Listener(_) | Slot::Door(_) => None,
             Slot::Asking(c) => Some(&mut c.link.armed),
+            Slot::Errand(c) => Some(&mut c.link.armed),
             Slot::Inbound(c) => Some(&mut c.link.armed),
             Slot::Outbound(c) => Some(&mut c.link.armed),
         }

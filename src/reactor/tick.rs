@@ -101,6 +101,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.bury();
         self.dispatch();
         self.ask_names();
+        self.run_commands();
         self.tell_watchers();
         self.bury();
         self.draw();
@@ -164,7 +165,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn drain(&mut self) {
         let Life::Draining { until } = self.life else { return };
         let busy = self.slots.iter().any(|slot| match slot {
-            Slot::Listener(_) | Slot::Door(_) | Slot::Asking(_) => false,
+            Slot::Listener(_) | Slot::Door(_) | Slot::Asking(_) | Slot::Errand(_) => false,
             Slot::Inbound(c) => !c.is_over(),
             Slot::Outbound(c) => c.carrying.is_some(),
         });
@@ -204,6 +205,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         match self.slots.get_mut(event.token) {
             Some(Slot::Listener(_) | Slot::Door(_)) => {}
             Some(Slot::Asking(c)) => c.link.mark(event),
+            Some(Slot::Errand(c)) => c.link.mark(event),
             Some(Slot::Inbound(c)) => c.link.mark(event),
             Some(Slot::Outbound(c)) => c.link.mark(event),
             // Of a connection that is gone.
@@ -234,6 +236,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                     c.timeout(&mut self.core, self.now);
                 }
                 Some(Slot::Asking(c)) => c.link.armed = Time::NEVER,
+                Some(Slot::Errand(c)) => c.link.armed = Time::NEVER,
                 Some(Slot::Listener(_) | Slot::Door(_)) | None => continue,
             }
             self.make_runnable(token);
@@ -244,6 +247,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub fn make_runnable(&mut self, token: Token) {
         let queued = match self.slots.get_mut(token) {
             Some(Slot::Listener(l)) => &mut l.queued,
+            Some(Slot::Errand(c)) => &mut c.link.queued,
             Some(Slot::Door(d)) => &mut d.queued,
             Some(Slot::Asking(c)) => &mut c.link.queued,
             Some(Slot::Inbound(c)) => &mut c.link.queued,
@@ -282,6 +286,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 let after = self.turn_asking(token);
                 let Some(Slot::Asking(c)) = self.slots.get_mut(token) else { return };
                 (after, c.deadline())
+            }
+            Some(Slot::Errand(c)) => {
+                c.link.queued = false;
+                let after = self.turn_errand(token);
+                let Some(Slot::Errand(c)) = self.slots.get_mut(token) else { return };
+                (after, c.deadline(now))
             }
             Some(Slot::Inbound(c)) => {
                 c.link.queued = false;

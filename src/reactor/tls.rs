@@ -8,6 +8,7 @@
 //! rustls does no I/O: it is a machine as ours are. What it holds on its way is bounded (64 KiB
 //! out, a record in), and an idle session's share of that is a buffer of 4 KiB.
 
+use crate::auth::{BINDING_LABEL, Binding};
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -164,6 +165,16 @@ impl<S> Tls<S> {
         }
         net.shutdown_write(&mut self.stream)?;
         Ok(true)
+    }
+
+    /// What tells this connection from all others (RFC 9266). Older versions than
+    /// TLS 1.3 are left out (section 3).
+    pub fn binding(&self) -> Option<Binding> {
+        if self.connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        let exported = self.connection.export_keying_material([0; 32], BINDING_LABEL, Some(&[]));
+        exported.ok()
     }
 
     /// What both sides agreed on, in words for the transcript.

@@ -56,6 +56,9 @@ pub struct SimNet {
     pub refuse: u32,
     /// For so many connects there is no descriptor.
     pub crowded: u32,
+    /// What commands print, and how many have run.
+    pub secret: String,
+    pub spawned: u32,
     /// How far the clock may move in one wait.
     pub stride: Duration,
     drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
@@ -103,6 +106,8 @@ impl SimNet {
             asked: vec![],
             refuse: 0,
             crowded: 0,
+            secret: String::new(),
+            spawned: 0,
             stride: Duration::from_millis(20),
             drops: Default::default(),
         }
@@ -196,6 +201,7 @@ impl Net for SimNet {
     type Listener = SocketAddr;
     type Stream = Stream;
     type Datagram = Datagram;
+    type Child = ();
 
     fn now(&self) -> Now {
         self.now
@@ -268,6 +274,25 @@ impl Net for SimNet {
     fn accept_local(&mut self, _: &mut Self::Listener) -> io::Result<(Stream, u32)> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    fn spawn(&mut self, _: &str, token: Token) -> io::Result<(Stream, ())> {
+        // What it prints lies there, and its end.
+        let inward = self.secret.bytes().collect();
+        let (peer_ended, read_edge) = (true, true);
+        let wire = Wire { token: Some(token), inward, peer_ended, read_edge, ..Wire::default() };
+        let id = self.next;
+        self.next += 1;
+        self.wires.insert(id, wire);
+        self.spawned += 1;
+        Ok((Stream { id, drops: self.drops.clone() }, ()))
+    }
+
+    fn ended(&mut self, _: &mut ()) -> io::Result<Option<bool>> {
+        // It may take its time to end.
+        Ok((self.rng.u32(..3) == 0).then_some(true))
+    }
+
+    fn kill(&mut self, _: &mut ()) {}
 
     fn register(&mut self, stream: &mut Stream, token: Token) -> io::Result<()> {
         if let Some(wire) = self.wires.get_mut(&stream.id) {

@@ -132,6 +132,12 @@ impl Talk {
                     self.session.tls_failed("no TLS here");
                     Ok(())
                 }
+                // Nor this.
+                Action::Secret { .. } => {
+                    self.session.secret(Err("no AUTH here".into()), "", now);
+                    Ok(())
+                }
+                Action::SendSecret { .. } | Action::Work => Ok(()),
                 Action::Ready | Action::Done | Action::Heard(..) | Action::Garbage(_) => Ok(()),
             };
             if let Err(e) = done {

@@ -1,6 +1,8 @@
 //! Tests of the whole: defaults, and settings that do not fit together.
 
+use super::super::login::{LoginSettings, SecretSource};
 use super::*;
+use crate::auth::{Mechanism, Secret};
 use crate::base::Address;
 
 /// The configuration of a file's text, or all errors as lines.
@@ -59,6 +61,8 @@ fn every_setting_arrives() {
         ca_file = ca.pem\nconnections = 8\n\
         messages_per_connection = 9\nmx = yes\nrate = 10/s\nrewrite_sender = s@x\n\
         rewrite_from = f@x\n[dns]\nservers = ::1\nipv6 = no\n\
+        user = u\npassword = p ; x\npassword_file =\npassword_command =\nauth = plain\n\
+        auth_in_clear = yes\n\
         [queue]\ninterval = 9s\nretry_min = 10s\nretry_max = 11s\nexpire = 12s\ndelay_notice = 0\n\
         [auth]\nusers = u\n\
         [tls]\ncertificate = c.pem\nkey = k.pem\n\
@@ -95,6 +99,12 @@ fn every_setting_arrives() {
             rewrite_sender: Some(Address::parse("s@x").unwrap()),
             rewrite_from: Some(Address::parse("f@x").unwrap()),
         },
+        login: Some(LoginSettings {
+            user: "u".into(),
+            secret: SecretSource::Given(Secret::new("p ; x")),
+            mechanism: Some(Mechanism::Plain),
+            in_clear: true,
+        }),
         is_sink: false,
     };
     assert_eq!(config.next_servers, [next]);

@@ -3,7 +3,7 @@
 use crate::base::Reply;
 
 /// What the server offers; nothing after HELO.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Extensions {
     /// RFC 2920: commands may go out in groups.
     pub pipelining: bool,
@@ -17,6 +17,8 @@ pub struct Extensions {
     pub dsn: bool,
     /// RFC 3207.
     pub starttls: bool,
+    /// RFC 4954: the mechanisms, in upper case with blanks between.
+    pub auth: Option<Box<str>>,
     /// RFC 1870: offered, and the largest message in octets; 0 is no limit.
     pub size: Option<u64>,
     /// RFC 9422, `LIMITS RCPTMAX`: RCPT commands in one transaction.
@@ -44,6 +46,7 @@ impl Extensions {
                 "SMTPUTF8" => offered.smtputf8 = true,
                 "DSN" => offered.dsn = true,
                 "STARTTLS" => offered.starttls = true,
+                "AUTH" => offered.mechanisms(words),
                 // A limit that is no number is none: better to be refused than to refuse.
                 "SIZE" => offered.size = Some(words.next().and_then(number).unwrap_or(0)),
                 "LIMITS" => words.for_each(|limit| offered.limit(limit)),
@@ -51,6 +54,16 @@ impl Extensions {
             }
         }
         offered
+    }
+
+    /// Several lines add to each other.
+    fn mechanisms<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        let mut all = self.auth.take().map_or(String::new(), String::from);
+        for word in words {
+            all.push_str(if all.is_empty() { "" } else { " " });
+            all.push_str(&word.to_ascii_uppercase());
+        }
+        self.auth = Some(all.into());
     }
 
     /// One `NAME=value` of LIMITS; values begin with 1 to 9 (RFC 9422 section 4).
@@ -83,8 +96,8 @@ mod tests {
     #[test]
     fn all_of_them_in_any_case() {
         let all = parse(
-            "mx.example hello\nPIPELINING\nchunking\n8BitMime\nsmtputf8\nDSN\nSTARTTLS\nsize \
-             52428800\nLIMITS RCPTMAX=100 mailmax=7 RcptDomainMax=3\nHELP\nENHANCEDSTATUSCODES",
+            "mx.example hello\nPIPELINING\nchunking\n8BitMime\nsmtputf8\nDSN\nSTARTTLS\nauth plain\n\
+             size 52428800\nLIMITS RCPTMAX=100 mailmax=7 RcptDomainMax=3\nHELP\nENHANCEDSTATUSCODES",
         );
         let expected = Extensions {
             pipelining: true,
@@ -93,6 +106,7 @@ mod tests {
             smtputf8: true,
             dsn: true,
             starttls: true,
+            auth: Some("PLAIN".into()),
             size: Some(52_428_800),
             rcpt_max: Some(100),
             rcpt_domain_max: Some(3),
@@ -123,7 +137,7 @@ mod tests {
         for line in
             ["x\nSIZE", "x\nSIZE 0", "x\nSIZE big", "x\nSIZE +5", "x\nSIZE 99999999999999999999"]
         {
-            assert_eq!(parse(line), Extensions { size: Some(0), ..none }, "{line}");
+            assert_eq!(parse(line), Extensions { size: Some(0), ..none.clone() }, "{line}");
         }
         let octets = Reply { code: 250, enhanced: None, text: b"x\n\xff\xfe DSN\nDSN"[..].into() };
         assert_eq!(Extensions::parse(&octets), Extensions { dsn: true, ..none });

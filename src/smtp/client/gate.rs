@@ -22,7 +22,7 @@ impl ClientSession {
             recipients: self.tx().map_or(0, |tx| tx.accepted),
             size: order.map_or(0, |o| o.size),
             tls: self.tls,
-            user: None,
+            user: self.user(),
         }
     }
 
@@ -63,6 +63,7 @@ impl ClientSession {
                 line = Some(format!("{verb} {}\r\n", self.config.hostname));
                 State::HelloSent(hello)
             }
+            (State::Auth(mechanism), _) => State::NeedSecret { mechanism, fresh: false },
             (State::StartTls, _) => {
                 line = Some("STARTTLS\r\n".into());
                 State::StartTlsSent
@@ -88,7 +89,7 @@ impl ClientSession {
     /// Makes one command of a transaction.
     fn made(&mut self, mut tx: Tx, step: Step) -> State {
         match step {
-            Step::Mail => tx.make_mail(&self.extensions),
+            Step::Mail => tx.make_mail(&self.extensions, self.logged_in),
             Step::Rcpt(i) => tx.make_rcpt(i, &self.extensions),
             Step::Data => tx.make_data(),
             Step::Bdat => tx.cursor = Cursor::Last,
@@ -113,6 +114,7 @@ impl ClientSession {
             (State::Connect, _) => State::Closing(Fault::Server(clip(reply))),
             (State::Hello(hello), _) => self.hello_refused(hello, reply),
             (State::StartTls, _) => self.starttls_refused(reply),
+            (State::Auth(_), _) => State::Quit(Fault::Login(clip(reply))),
             (State::Mail(tx), Step::Mail) => State::Settle(tx, Settlement::all(reply), Then::Idle),
             (State::Mail(mut tx), Step::Rcpt(i)) => {
                 tx.cursor = Cursor::Rcpt(i + 1);

@@ -1,7 +1,7 @@
 //! Getting to know each other: greeting, EHLO or HELO, STARTTLS (RFC 3207), EHLO again.
 //!
 //! ```text
-//!   Greeting ─▶ Hello ─▶ HelloSent ─▶ secured(): Idle
+//!   Greeting ─▶ Hello ─▶ HelloSent ─▶ secured(): Idle, or first Auth
 //!                 ▲          └─ TLS wanted ─▶ StartTls ─▶ StartTlsSent ─▶ Handshake
 //!                 └───────────────────── all is forgotten ────────────────────┘
 //! ```
@@ -72,6 +72,9 @@ impl ClientSession {
     /// Inside TLS, or in the clear where that is allowed: the work begins.
     fn secured(&mut self) -> State {
         self.left = self.extensions.mail_max.unwrap_or(u32::MAX);
+        if let Some(login) = self.login() {
+            return login;
+        }
         self.after = Some(Action::Ready);
         State::Idle
     }

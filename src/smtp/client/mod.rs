@@ -39,7 +39,9 @@
 //! Hello      gate: yes                            Send EHLO (or HELO)                HelloSent
 //! HelloSent  2xx, TLS wanted and offered          -                                  StartTls
 //!            2xx, TLS required, not offered       QUIT, Close(Tls)                   Closed
-//!            2xx, inside TLS or without           Ready                              Idle
+//!            2xx, no user for this server         Ready                              Idle
+//!            2xx, a mechanism is found            -                                  Auth
+//!            2xx, none is                         QUIT, Close(Login)                 Closed
 //!            5xx to EHLO                          -                                  Hello (HELO)
 //!            4xx; 5xx to HELO                     QUIT, Close(Server)                Closed
 //! StartTls   gate: yes, Send STARTTLS, 2xx        StartTls                           Handshake
@@ -49,6 +51,15 @@
 //! Handshake  tls_started()                        forgets what was offered           Hello (EHLO)
 //!            tls_failed()                         Close(Tls)                         Closed
 //!            any octet of input                   Close(Protocol)                    Closed
+//! Auth       gate: yes                            Secret                             Secret
+//! Secret     secret(), there is one               SendSecret: AUTH                   AuthSent
+//!            secret(), there is none              QUIT, Close(Login)                 Closed
+//! AuthSent   334, as it should be                 SendSecret: the answer             AuthSent
+//!            334, first to be computed            Work until work() has it           AuthSent
+//!            334, it should not                   Send *, QUIT, Close(Login)         Closed
+//!            2xx, and the server is proven        Ready                              Idle
+//!            535, and the secret may be newer     Secret, once                       Secret
+//!            4xx 5xx, 2xx too early               QUIT, Close(Login)                 Closed
 //! Idle       begin(), server can take it          -                                  Mail
 //!            begin(), it cannot (SIZE, 8BITMIME)  all Failed                         Done
 //!            quit()                               -                                  Quit
@@ -88,7 +99,7 @@
 //! Before each command the machine waits at the gate. A refusal there acts as if the server had
 //! said it, without the command being sent.
 //!
-//! STARTTLS comes before AUTH, and AUTH has its place between the last `HelloSent` and `Idle`.
+//! STARTTLS comes before AUTH, and AUTH between the last `HelloSent` and `Idle`.
 //!
 //! # How to drive it
 //!
@@ -97,6 +108,7 @@
 //! `Read`, `Ask` or `Close`; do so again after every other call. All input that was read goes to
 //! `step()` before `eof()`.
 
+mod auth;
 mod extensions;
 mod gate;
 mod hello;
@@ -112,14 +124,17 @@ mod tests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::auth::{Binding, Mechanism};
 use crate::base::{MessageId, Reply, ReplyParser, Time};
 use crate::smtp::Stage;
 
 pub use extensions::Extensions;
 pub use types::{
-    Action, ClientConfig, Fault, MAX_REPLY_TEXT, Mode, StartTls, Timeouts, Transaction,
+    Action, Choice, ClientConfig, Fault, LoginConfig, MAX_REPLY_TEXT, Mode, StartTls, Timeouts,
+    Transaction,
 };
 
+use self::auth::{Login, Words};
 use settle::Settlement;
 use transaction::{Step, Tx};
 
@@ -175,6 +190,22 @@ enum State {
     StartTlsSent,
     /// Between the 220 to STARTTLS and the first octet inside TLS.
     Handshake,
+    Auth(Mechanism),
+    /// The secret is to be asked for; `fresh` as in [`Action::Secret`].
+    NeedSecret {
+        mechanism: Mechanism,
+        fresh: bool,
+    },
+    Secret {
+        mechanism: Mechanism,
+        fresh: bool,
+    },
+    AuthSay(Box<Login>, Words),
+    AuthSent(Box<Login>),
+    AuthWork(Box<Login>),
+    /// The exchange is to be cancelled, for this reason.
+    AuthCancel(Fault),
+    AuthCancelled(Fault),
     Idle,
     Mail(Tx),
     Content(Tx, Content),
@@ -205,6 +236,8 @@ pub struct ClientSession {
     config: ClientConfig,
     server: SocketAddr,
     tls: bool,
+    binding: Option<Binding>,
+    logged_in: bool,
     state: State,
     gate: Gate,
     parser: ReplyParser,
@@ -228,6 +261,8 @@ impl ClientSession {
             config,
             server,
             tls,
+            binding: None,
+            logged_in: false,
             state: State::Connect,
             gate: Gate::Open,
             parser: ReplyParser::default(),
@@ -313,7 +348,15 @@ impl ClientSession {
             | State::HelloSent(_)
             | State::StartTls
             | State::StartTlsSent
-            | State::Handshake => {
+            | State::Handshake
+            | State::Auth(_)
+            | State::NeedSecret { .. }
+            | State::Secret { .. }
+            | State::AuthSay(..)
+            | State::AuthSent(_)
+            | State::AuthWork(_)
+            | State::AuthCancel(_)
+            | State::AuthCancelled(_) => {
                 self.gate = Gate::Open;
                 self.state = State::Closing(Fault::None);
             }
@@ -373,6 +416,9 @@ impl ClientSession {
             State::Connect | State::Greeting => "greeting",
             State::Hello(_) | State::HelloSent(_) => "hello",
             State::StartTls | State::StartTlsSent | State::Handshake => "starttls",
+            State::Auth(_) | State::NeedSecret { .. } | State::Secret { .. } => "auth",
+            State::AuthSay(..) | State::AuthSent(_) | State::AuthWork(_) => "auth",
+            State::AuthCancel(_) | State::AuthCancelled(_) => "auth",
             State::Idle => "idle",
             State::Mail(tx) => match tx.stage() {
                 Stage::Mail => "mail",
@@ -424,6 +470,12 @@ impl ClientSession {
             State::StartTls | State::StartTlsSent | State::Handshake => {
                 (Stage::StartTls, limits.starttls)
             }
+            State::Auth(_) | State::NeedSecret { .. } => (Stage::Auth, limits.hello),
+            State::AuthSay(..) | State::AuthSent(_) => (Stage::Auth, limits.hello),
+            State::AuthWork(_) => (Stage::Auth, limits.hello),
+            State::AuthCancel(_) | State::AuthCancelled(_) => (Stage::Auth, limits.hello),
+            // That is the caller's time.
+            State::Secret { .. } => return None,
             State::Mail(tx) => match tx.stage() {
                 Stage::Mail => (Stage::Mail, limits.mail),
                 Stage::Rcpt => (Stage::Rcpt, limits.rcpt),

@@ -29,7 +29,12 @@ impl ClientSession {
                 Ok(Some((n, None))) => taken += n,
                 Ok(Some((n, Some(reply)))) => {
                     let mark = self.heard(&reply, now);
-                    return (taken + n, Action::Heard(reply, mark));
+                    // Secret, or as good as secret.
+                    let shown = match reply.code {
+                        334 => Reply::bare(334, "***"),
+                        _ => reply,
+                    };
+                    return (taken + n, Action::Heard(shown, mark));
                 }
                 Ok(None) => {
                     self.note_onset(&input[taken..]);
@@ -83,7 +88,9 @@ impl ClientSession {
             self.unavailable(reply);
             return Mark::Plain;
         }
-        if is_about_us(reply) && !self.tells_of_refused_mail() {
+        // In an exchange these are answers like others.
+        let in_exchange = matches!(self.state, State::AuthSent(_) | State::AuthCancelled(_));
+        if is_about_us(reply) && !in_exchange && !self.tells_of_refused_mail() {
             self.unwanted(reply);
             return Mark::Plain;
         }
@@ -92,6 +99,11 @@ impl ClientSession {
             State::Greeting => self.greeted(reply),
             State::HelloSent(hello) => self.hello_answered(hello, reply),
             State::StartTlsSent => self.starttls_answered(reply),
+            State::AuthSent(login) => self.auth_answered(login, reply),
+            State::AuthCancelled(fault) => {
+                self.state = State::Quit(fault);
+                Mark::Plain
+            }
             State::Mail(tx) => self.command_answered(tx, reply),
             State::Content(tx, at) => self.early(tx, at, reply),
             State::Final(tx, mode, onset) => self.message_answered(tx, mode, onset, reply),

@@ -252,6 +252,14 @@ impl ClientSession {
             | State::StartTls
             | State::StartTlsSent
             | State::Handshake
+            | State::Auth(_)
+            | State::NeedSecret { .. }
+            | State::Secret { .. }
+            | State::AuthSay(..)
+            | State::AuthSent(_)
+            | State::AuthWork(_)
+            | State::AuthCancel(_)
+            | State::AuthCancelled(_)
             | State::Idle => match then {
                 Then::Close(fault) => State::Closing(fault),
                 _ => State::Closed,

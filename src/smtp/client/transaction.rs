@@ -28,6 +28,8 @@ pub(super) enum Step {
     Hello,
     /// STARTTLS.
     StartTls,
+    /// AUTH.
+    Auth,
     /// MAIL.
     Mail,
     /// The RCPT of this recipient (a position, not the index in the envelope).
@@ -52,6 +54,7 @@ impl Step {
             Step::Connect => Stage::Connect,
             Step::Hello => Stage::Helo,
             Step::StartTls => Stage::StartTls,
+            Step::Auth => Stage::Auth,
             Step::Mail => Stage::Mail,
             Step::Rcpt(_) => Stage::Rcpt,
             Step::Data => Stage::Data,
@@ -237,7 +240,7 @@ impl Tx {
     }
 
     /// Makes `MAIL`, with the parameters that the server offers.
-    pub(super) fn make_mail(&mut self, offered: &Extensions) {
+    pub(super) fn make_mail(&mut self, offered: &Extensions, logged_in: bool) {
         let order = &self.order;
         let line = &mut self.batch;
         line.extend_from_slice(b"MAIL FROM:<");
@@ -260,6 +263,10 @@ impl Tx {
                 None => {}
             }
             push_parameter(line, " ENVID=", order.envid.as_deref(), order);
+        }
+        // RFC 4954 section 5: we vouch for nobody, and must say so where we are logged in.
+        if logged_in {
+            line.extend_from_slice(b" AUTH=<>");
         }
         line.extend_from_slice(b"\r\n");
         self.awaited.push_back(Command::Mail);

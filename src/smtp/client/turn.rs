@@ -14,6 +14,9 @@ impl ClientSession {
         match &self.state {
             State::Greeting | State::HelloSent(_) | State::StartTlsSent | State::Handshake => true,
             State::Idle | State::Final(..) => true,
+            State::Secret { .. } | State::AuthSent(_) | State::AuthCancelled(_) => true,
+            State::Auth(_) | State::NeedSecret { .. } | State::AuthSay(..) => unasked,
+            State::AuthWork(_) | State::AuthCancel(_) => unasked,
             State::ResetSent | State::QuitSent | State::Closed => true,
             State::Content(_, Content::Flow(..)) => true,
             State::Mail(tx) => (tx.batch.is_empty() && !tx.awaited.is_empty()) || unasked,
@@ -35,6 +38,27 @@ impl ClientSession {
                 State::Connect => self.ask(State::Connect, Step::Connect),
                 State::Hello(hello) => self.ask(State::Hello(hello), Step::Hello),
                 State::StartTls => self.ask(State::StartTls, Step::StartTls),
+                State::Auth(mechanism) => self.ask(State::Auth(mechanism), Step::Auth),
+                State::NeedSecret { mechanism, fresh } => {
+                    self.state = State::Secret { mechanism, fresh };
+                    self.arm(now);
+                    Some(Action::Secret { fresh })
+                }
+                State::AuthSay(login, words) => {
+                    self.state = State::AuthSent(login);
+                    self.arm(now);
+                    Some(Action::SendSecret { octets: words.octets, shown: words.shown })
+                }
+                State::AuthWork(login) => {
+                    self.state = State::AuthWork(login);
+                    Some(Action::Work)
+                }
+                // RFC 4954 section 4.
+                State::AuthCancel(fault) => {
+                    self.state = State::AuthCancelled(fault);
+                    self.arm(now);
+                    Some(Action::Send(b"*\r\n".to_vec()))
+                }
                 State::Mail(tx) => self.advance(tx, now),
                 State::Content(tx, at) => self.stream(tx, at, now),
                 State::Settle(tx, settlement, then) => self.settle(tx, settlement, then),

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::base::{Address, BodyType, Enhanced, MessageId, Recipient, Reply, Ret};
+use crate::auth::{Mechanism, Secret};
+use crate::base::{Address, BodyType, Enhanced, MessageId, Printable, Recipient, Reply, Ret};
 use crate::journal::{Ending, Mark};
 use crate::smtp::Stage;
 
@@ -14,6 +15,8 @@ pub struct ClientConfig {
     pub hostname: String,
     /// What to do about STARTTLS.
     pub starttls: StartTls,
+    /// As whom to log in; none: not at all.
+    pub login: Option<LoginConfig>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
 }
@@ -24,9 +27,36 @@ impl ClientConfig {
         ClientConfig {
             hostname: hostname.into(),
             starttls: StartTls::Never,
+            login: None,
             timeouts: Timeouts::default(),
         }
     }
+}
+
+/// How to log in. The secret is asked for by [`Action::Secret`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LoginConfig {
+    /// Our name there.
+    pub user: String,
+    /// The server's name, as OAUTHBEARER repeats it.
+    pub host: String,
+    /// Its port, likewise.
+    pub port: u16,
+    /// By which mechanism.
+    pub choice: Choice,
+    /// Without TLS a mechanism may be used that shows the secret.
+    pub in_clear: bool,
+    /// The secret may have changed since it was fetched: it is asked for once more after a 535.
+    pub renewable: bool,
+}
+
+/// By which mechanism to log in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// The strongest that both know, with a password.
+    Auto,
+    /// This one.
+    Only(Mechanism),
 }
 
 /// What a session that begins in the clear does about STARTTLS (RFC 3207).
@@ -138,8 +168,22 @@ pub enum Action {
     /// Write these octets: whole command lines, several when they are pipelined. They are their
     /// own narration: each line in them is one of the transcript; no secret is ever among them.
     Send(Vec<u8>),
-    /// A complete reply came (narration only). [`Mark::Unexpected`]: nothing asked for it, or it
-    /// makes no sense here.
+    /// Write these octets, and wipe them: a line of AUTH. The transcript has `shown` instead.
+    SendSecret {
+        /// The line, with its CRLF.
+        octets: Secret,
+        /// What may be seen of it.
+        shown: Vec<u8>,
+    },
+    /// Our password or token is wanted: answer by [`secret`](super::ClientSession::secret).
+    Secret {
+        /// The one that was given before is refused: fetch it anew.
+        fresh: bool,
+    },
+    /// Call [`work`](super::ClientSession::work) when it is this session's turn to compute.
+    Work,
+    /// A complete reply came (narration only; a challenge of AUTH as `334 ***`).
+    /// [`Mark::Unexpected`]: nothing asked for it, or it makes no sense here.
     Heard(Reply, Mark),
     /// The start of a line that is no reply (narration only).
     Garbage(Vec<u8>),
@@ -193,6 +237,8 @@ pub enum Fault {
     /// The server does not want us or our mail now: 4xx or 5xx at the greeting or EHLO and HELO,
     /// or 530, 534, 535, 538 at any time. The server is to be paused; no message is to blame.
     Server(Reply),
+    /// We cannot log in: the server's words with a hint, or ours. As for [`Fault::Server`].
+    Login(Reply),
     /// 421: the server is going away.
     Unavailable {
         /// Its words.
@@ -233,7 +279,7 @@ impl Fault {
     /// Whether a transaction was cut short, so that the message may be the reason.
     pub fn in_transaction(&self) -> bool {
         match self {
-            Fault::None | Fault::Server(_) | Fault::Tls { .. } => false,
+            Fault::None | Fault::Server(_) | Fault::Login(_) | Fault::Tls { .. } => false,
             Fault::Unavailable { in_transaction, .. }
             | Fault::Lost { in_transaction, .. }
             | Fault::Protocol { in_transaction, .. } => *in_transaction,
@@ -248,6 +294,7 @@ impl Fault {
     pub fn reply(&self) -> Option<Reply> {
         match self {
             Fault::None => None,
+            Fault::Login(reply) => Some(reply.clone()),
             Fault::Server(reply) | Fault::Unavailable { reply, .. } => Some(reply.clone()),
             Fault::Lost { .. } | Fault::Timeout(_) => {
                 Some(Reply::made(451, Some(Enhanced(4, 4, 2)), self.to_string()))
@@ -267,6 +314,9 @@ impl fmt::Display for Fault {
         match self {
             Fault::None => f.write_str("closed"),
             Fault::Server(reply) => write!(f, "the server refuses us with {}", reply.code),
+            Fault::Login(reply) => {
+                write!(f, "cannot log in: {}", Printable::bounded(reply.on_one_line(), 400))
+            }
             Fault::Unavailable { .. } => f.write_str("the server is going away (421)"),
             Fault::Lost { idle: true, why, .. } => write!(f, "idle connection lost: {why}"),
             Fault::Lost { why, .. } => write!(f, "connection lost: {why}"),
@@ -284,6 +334,7 @@ fn silent_at(stage: Stage) -> &'static str {
         Stage::Connect => "before its greeting",
         Stage::Helo => "after EHLO",
         Stage::StartTls => "after STARTTLS",
+        Stage::Auth => "in the exchange of AUTH",
         Stage::Mail => "after MAIL",
         Stage::Rcpt => "after RCPT",
         Stage::Data => "after DATA",

@@ -305,6 +305,7 @@ pub fn drive(session: &mut ClientSession, mut input: &[u8], now: Time, did: &mut
             Action::Send(octets) => String::from_utf8(octets).unwrap().trim_end().into(),
             Action::Heard(..) | Action::Garbage(_) | Action::Ready => continue,
             Action::StartTls => "starttls".into(),
+            Action::SendSecret { .. } | Action::Secret { .. } | Action::Work => "auth".into(),
             Action::Transmit(_) => "transmit".into(),
             Action::Dot => ".".into(),
             Action::Outcome { recipient, .. } => recipient.to_string(),

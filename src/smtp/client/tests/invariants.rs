@@ -1,6 +1,7 @@
 //! Thousands of random servers, good, bad and mad, against what must always hold.
 
 use super::*;
+use crate::auth::Secret;
 use crate::base::{Notify, Recipient};
 
 /// Prints the seed of a run that does not survive: set `MAILFLUX_SEED` to it to run it alone.
@@ -50,6 +51,7 @@ struct World {
     delivered: usize,
     ended: usize,
     tls: StartTls,
+    in_clear: bool,
     secure: bool,
 }
 
@@ -58,9 +60,19 @@ impl World {
         let mut rng = fastrand::Rng::with_seed(seed);
         let malice = *rng.choice(&[0, 2, 10, 40]).unwrap();
         let all = [StartTls::Never, StartTls::Offered, StartTls::Required];
-        let config = ClientConfig { starttls: *rng.choice(&all).unwrap(), ..config() };
+        let login = LoginConfig {
+            user: "user".into(),
+            host: "mx".into(),
+            port: 25,
+            choice: Choice::Auto,
+            in_clear: rng.bool(),
+            renewable: rng.bool(),
+        };
+        let login = (rng.u32(0..4) == 0).then_some(login);
+        let config = ClientConfig { starttls: *rng.choice(&all).unwrap(), login, ..config() };
         World {
             tls: config.starttls,
+            in_clear: config.login.as_ref().is_some_and(|login| login.in_clear),
             secure: false,
             session: ClientSession::new(config, "192.0.2.25:25".parse().unwrap(), false),
             rng,
@@ -182,6 +194,17 @@ impl World {
                 self.session.tls_started(self.now);
             }
             Action::Send(octets) => self.sent(&octets),
+            Action::SendSecret { octets, shown } => {
+                assert!(shown.ends_with(b"***") || shown == b"AUTH LOGIN");
+                self.sent(octets.expose());
+            }
+            Action::Secret { .. } if self.rng.u32(0..100) < self.malice => {
+                self.session.secret(Err("none".into()), "", self.now);
+            }
+            Action::Secret { .. } => {
+                self.session.secret(Ok(Secret::new("pencil")), "nonce", self.now);
+            }
+            Action::Work => self.session.work(5000, self.now),
             Action::Heard(reply, mark) => self.heard(reply, mark),
             Action::Transmit(mode) => self.transmit(mode),
             Action::Dot => {
@@ -216,6 +239,8 @@ impl World {
         for line in text.strip_suffix("\r\n").unwrap().split("\r\n") {
             let wanted = self.secure || self.tls != StartTls::Required;
             assert!(wanted || !line.starts_with("MAIL"), "mail in the clear");
+            let shows = ["AUTH PLAIN ", "cGVuY2ls"].iter().any(|start| line.starts_with(start));
+            assert!(self.secure || self.in_clear || !shows, "a password in the clear");
             self.answer(line);
         }
     }
@@ -299,6 +324,11 @@ impl World {
             }
             "." => *self.rng.choice(&["250 ok", "250-o\r\n250 k", "450 no", "554 no"]).unwrap(),
             "QUIT" => "221 bye",
+            "AUTH" | "dXNlcg==" | "cGVuY2ls" | "" => {
+                let first = "334 cj1ub25jZXgscz1RUT09LGk9NDA5Ng==";
+                let all = ["235 ok", "235 ok", "334 VXNlcm5hbWU6", first, "535 no", "454 later"];
+                *self.rng.choice(&all).unwrap()
+            }
             _ => *self.rng.choice(&["250 ok", "250 ok", "250 ok", "550 no"]).unwrap(),
         };
         format!("{text}\r\n")
@@ -313,6 +343,8 @@ impl World {
             "DSN",
             "LIMITS RCPTMAX=2",
             "STARTTLS",
+            "AUTH PLAIN LOGIN",
+            "AUTH SCRAM-SHA-256 LOGIN",
         ];
         let mut reply = String::from("250-mx\r\n");
         for extension in all {
@@ -339,6 +371,8 @@ impl World {
             "221 bye\r\n",
             "421 bye\r\n",
             "530 auth\r\n",
+            "334 \r\n",
+            "235 ok\r\n",
             "550 no\r\n550 no\r\n",
             "\0\r\n",
             "\r\n",

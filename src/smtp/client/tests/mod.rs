@@ -1,5 +1,6 @@
 //! A scripted server and a caller for the machine, without a network.
 
+mod auth;
 mod dialogue;
 mod endings;
 mod gate;
@@ -12,6 +13,7 @@ mod starttls;
 use std::collections::VecDeque;
 
 use super::*;
+use crate::auth::Secret;
 use crate::base::{Address, BodyType, Printable, Recipient};
 use crate::journal::{Ending, Mark};
 use crate::smtp::{Facts, Verdict};
@@ -72,13 +74,16 @@ pub struct Play<'a> {
     orders: Vec<Transaction>,
     rule: Rule,
     starttls: StartTls,
+    login: Option<LoginConfig>,
+    binding: Option<Binding>,
 }
 
 impl<'a> Play<'a> {
     pub fn new(script: &[(&'a str, &str)]) -> Play<'a> {
         let script = script.iter().map(|(said, answer)| (*said, answer.to_string())).collect();
         let starttls = StartTls::Never;
-        Play { script, orders: vec![], rule: |_, _| Verdict::Accept, starttls }
+        let rule: Rule = |_, _| Verdict::Accept;
+        Play { script, orders: vec![], rule, starttls, login: None, binding: None }
     }
 
     /// After the usual beginning with these extensions.
@@ -113,6 +118,16 @@ impl<'a> Play<'a> {
         Play { starttls, ..self }
     }
 
+    /// Logs in, with the password `pencil`, or `ink` when it is asked for anew.
+    pub fn login(self, login: LoginConfig) -> Play<'a> {
+        Play { login: Some(login), ..self }
+    }
+
+    /// The TLS connection has an exporter.
+    pub fn bound(self, binding: Binding) -> Play<'a> {
+        Play { binding: Some(binding), ..self }
+    }
+
     /// Whole, octet by octet and in random pieces; all must come out the same.
     pub fn run(self) -> Report {
         let whole = self.run_with(Feed::Whole);
@@ -123,7 +138,8 @@ impl<'a> Play<'a> {
     }
 
     pub fn run_with(&self, feed: Feed) -> Report {
-        let config = ClientConfig { starttls: self.starttls, ..config() };
+        let login = self.login.clone();
+        let config = ClientConfig { starttls: self.starttls, login, ..config() };
         let mut stage = Theatre {
             session: ClientSession::new(config, "192.0.2.25:25".parse().unwrap(), false),
             script: self.script.iter().cloned().collect(),
@@ -133,6 +149,7 @@ impl<'a> Play<'a> {
             inbox: Vec::new(),
             eof: false,
             streaming: None,
+            binding: self.binding,
             report: Report::default(),
         };
         stage.server("connect");
@@ -182,6 +199,7 @@ struct Theatre<'a> {
     inbox: Vec<u8>,
     eof: bool,
     streaming: Option<Mode>,
+    binding: Option<Binding>,
     report: Report,
 }
 
@@ -207,7 +225,20 @@ impl Theatre<'_> {
                     self.report.said.push(lines.join(" + "));
                     lines.iter().for_each(|line| self.server(line));
                 }
+                Action::SendSecret { octets, shown } => {
+                    self.report.said.push(String::from_utf8(shown).unwrap());
+                    let line = String::from_utf8(octets.expose().to_vec()).unwrap();
+                    self.server(line.strip_suffix("\r\n").unwrap());
+                }
+                Action::Secret { fresh } => {
+                    assert!(self.session.awaits_secret());
+                    assert_eq!(self.session.step(&[], self.now), (0, Action::Read));
+                    let secret = Secret::new(if fresh { "ink" } else { "pencil" });
+                    self.session.secret(Ok(secret), "rOprNGfwEbeRWgbNEkqO", self.now);
+                }
+                Action::Work => self.session.work(1500, self.now),
                 Action::Heard(reply, mark) => {
+                    assert!(reply.code != 334 || shown(&reply) == "334 ***");
                     if mark == Mark::Unexpected {
                         self.report.odd.push(shown(&reply));
                     }
@@ -260,6 +291,9 @@ impl Theatre<'_> {
         }
         self.report.said.push("(tls)".into());
         self.server("(tls)");
+        if let Some(binding) = self.binding {
+            self.session.bind(binding);
+        }
         self.session.tls_started(self.now);
     }
 
