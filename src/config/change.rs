@@ -66,6 +66,7 @@ impl Config {
         self.server.spool.clone_from(&running.server.spool);
         self.server.control.clone_from(&running.server.control);
         self.sink.clone_from(&running.sink);
+        self.listeners.clone_from(&running.listeners);
         for server in &mut self.next_servers {
             if let Some(same) = running.next_servers.iter().find(|s| s.name == server.name) {
                 // Where the sink listens on port 0, only the one that runs knows the port.

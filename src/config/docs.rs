@@ -28,6 +28,7 @@ pub fn settings_page() -> String {
     for section in SECTIONS {
         let _ = match section.naming {
             Naming::Plain => write!(page, "\n## `[{}]`\n", section.name),
+            Naming::Named => write!(page, "\n## `[{}.NAME]`\n", section.name),
             Naming::PlainAndNamed => write!(page, "\n## `[{0}]`, `[{0}.NAME]`\n", section.name),
         };
         let _ = write!(page, "\n{}\n\n", section.help);
@@ -35,6 +36,9 @@ pub fn settings_page() -> String {
         page.push_str("| --- | --- | --- | --- | --- |\n");
         for setting in section.settings() {
             let name = match section.keys {
+                Keys::Fixed(_) if section.naming == Naming::Named => {
+                    format!("`{}.NAME.{}`", section.name, setting.key)
+                }
                 Keys::Fixed(_) => format!("`{}.{}`", section.name, setting.key),
                 Keys::Open(..) => format!("`{}` in `[{}]`", setting.key, section.name),
             };

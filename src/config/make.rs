@@ -11,8 +11,9 @@ use super::load::Sources;
 use super::nearest;
 use super::settings::{Settings, Source};
 use super::typed::{
-    AuthSettings, Config, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey,
-    ServerSettings, SinkSettings, Terms, TlsPolicy, TlsSettings, Way,
+    AuthSettings, Config, ListenerAuth, ListenerSettings, ListenerTls, LogSettings,
+    NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings, SinkSettings, Terms,
+    TlsPolicy, TlsSettings, Way,
 };
 use crate::auth::Users;
 use crate::base::LogFormat;
@@ -36,6 +37,7 @@ impl Config {
         let routes = maker.routes(&next_servers);
         let auth = maker.auth();
         let tls = maker.tls();
+        let listeners = maker.listeners(tls.is_some());
         let aliases = maker.aliases();
         let dns = maker.dns();
         let queue = maker.queue();
@@ -48,6 +50,7 @@ impl Config {
         let sources = Sources::default();
         Config {
             server,
+            listeners,
             tls,
             next_servers,
             routes,
@@ -129,6 +132,10 @@ impl Maker<'_> {
         }
     }
 
+    fn switch(&self, section: &str, key: &str) -> bool {
+        matches!(self.value(section, key), Value::Switch(true))
+    }
+
     fn addresses(&self, section: &str, key: &str) -> Vec<SocketAddr> {
         match self.value(section, key) {
             Value::Addresses(all) => all,
@@ -162,6 +169,7 @@ impl Maker<'_> {
             max_connections_per_client: self.small(S, "max_connections_per_client"),
             max_errors: self.small(S, "max_errors"),
             max_hops: self.small(S, "max_hops"),
+            reuse_port: self.switch(S, "reuse_port"),
             timeout: self.duration(S, "timeout"),
         }
     }
@@ -225,6 +233,55 @@ impl Maker<'_> {
             (Some("required"), _) | (Some("auto"), 587) => TlsPolicy::Required,
             _ => TlsPolicy::Opportunistic,
         }
+    }
+
+    fn listeners(&mut self, certificate: bool) -> Vec<ListenerSettings> {
+        let sections = self.settings.named_sections("listener");
+        sections.into_iter().map(|section| self.listener(section, certificate)).collect()
+    }
+
+    /// What a listener lacks is an error, and never a weaker listener.
+    fn listener(&mut self, section: &str, certificate: bool) -> ListenerSettings {
+        let name = section.rsplit('.').next().unwrap_or_default().to_owned();
+        let listen = self.addresses(section, "listen");
+        if listen.is_empty() && !self.wrong.contains(section) {
+            self.complain(&Source::Default, format!("[{section}] has no address; give it listen"));
+        }
+        let tls = match self.text(section, "tls").as_deref() {
+            Some("none") => ListenerTls::None,
+            Some("starttls") => ListenerTls::StartTls,
+            Some("implicit") => ListenerTls::Implicit,
+            _ => ListenerTls::Auto,
+        };
+        if matches!(tls, ListenerTls::StartTls | ListenerTls::Implicit) && !certificate {
+            let what =
+                format!("{section}.tls needs a certificate: set tls.certificate and tls.key");
+            self.complain(&self.settings.source(section, "tls").clone(), what);
+        }
+        let auth = match self.text(section, "auth").as_deref() {
+            Some("none") => ListenerAuth::None,
+            Some("optional") => ListenerAuth::Optional,
+            Some("required") => ListenerAuth::Required,
+            _ => ListenerAuth::Auto,
+        };
+        let users = self.path("auth", "users").is_some();
+        if matches!(auth, ListenerAuth::Optional | ListenerAuth::Required) && !users {
+            let what = format!("{section}.auth needs users: set auth.users to their file");
+            self.complain(&self.settings.source(section, "auth").clone(), what);
+        }
+        let proxies = match self.value(section, "proxy_from") {
+            Value::Networks(all) => all,
+            _ => vec![],
+        };
+        let proxied = self.switch(section, "proxy");
+        if proxied && proxies.is_empty() {
+            let what = format!(
+                "{section}.proxy needs {section}.proxy_from beside it: without it any client could \
+                 claim any address"
+            );
+            self.complain(&self.settings.source(section, "proxy").clone(), what);
+        }
+        ListenerSettings { name, listen, tls, auth, proxies: proxied.then_some(proxies) }
     }
 
     /// Both files or none: one without the other is of no use.

@@ -192,7 +192,8 @@ impl Settings {
             match section.keys {
                 Keys::Fixed(settings) => {
                     let named = self.named_sections(section.name);
-                    for full in std::iter::once(section.name).chain(named) {
+                    let plain = (section.naming != Naming::Named).then_some(section.name);
+                    for full in plain.into_iter().chain(named) {
                         rows.extend(settings.iter().map(|s| self.row(full, s.key, s, derived)));
                     }
                 }
@@ -299,7 +300,10 @@ fn check_name(section: &Section, name: &str) -> Result<(), String> {
     }
     if name == "default" {
         let plain = section.name;
-        return Err(format!("the name 'default' is that of [{plain}]; write [{plain}]"));
+        return Err(match section.naming {
+            Naming::Named => format!("'default' is no name for a [{plain}.NAME]; take another"),
+            _ => format!("the name 'default' is that of [{plain}]; write [{plain}]"),
+        });
     }
     Ok(())
 }
@@ -309,6 +313,7 @@ fn unknown_section(section: &str) -> String {
     let family = section.split('.').next().unwrap_or_default();
     let hint = match nearest(family, SECTIONS.iter().map(|s| s.name)) {
         Some(name) if name != family => format!("; did you mean [{name}]?"),
+        Some(name) if name == "listener" => "; give it a name: [listener.NAME]".into(),
         Some(name) => format!("; there is only [{name}]"),
         None => {
             let names: Vec<String> = SECTIONS.iter().map(|s| format!("[{}]", s.name)).collect();
@@ -347,7 +352,9 @@ fn split_name(full: &str) -> Result<Name, String> {
     let section = SECTIONS.iter().find(|s| s.name == family).ok_or_else(unknown)?;
     let (section, key) = match (&section.keys, section.naming, rest.rsplit_once('.')) {
         (Keys::Open(..), _, _) | (Keys::Fixed(_), _, None) => (family.to_owned(), rest),
-        (_, Naming::PlainAndNamed, Some((name, key))) => (format!("{family}.{name}"), key),
+        (_, Naming::PlainAndNamed | Naming::Named, Some((name, key))) => {
+            (format!("{family}.{name}"), key)
+        }
         (_, Naming::Plain, Some(_)) => return Err(unknown()),
     };
     if let (Some((Section { keys: Keys::Fixed(all), .. }, _)), true) =

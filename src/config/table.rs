@@ -44,6 +44,8 @@ pub enum Naming {
     Plain,
     /// `[next_server]` and `[next_server.NAME]`.
     PlainAndNamed,
+    /// `[listener.NAME]` only.
+    Named,
 }
 
 /// What may stand in a section.
@@ -147,6 +149,8 @@ const SERVER: &[Setting] = &[
         "replies 500 to 504 and 555 of one session until 421 and close").live(),
     row("max_hops", count(1, 10_000), Is("100"),
         "Received fields beyond which a message loops: 554 5.4.6").live(),
+    row("reuse_port", Kind::Switch, Is("no"),
+        "several processes, each with its own spool, may listen on the same addresses (Linux)"),
     row("timeout", time(100, DAY_MS), Is("5m"),
         "a client silent for so long, or so long over one command line, gets 421").live(),
 ];
@@ -191,6 +195,20 @@ const NEXT_SERVER: &[Setting] = &[
         "how to log in; auto: the strongest that both know; tokens only when named").live(),
     row("auth_in_clear", Kind::Choice(&["no", "yes"]), Is("no"),
         "yes: the password may be sent without TLS, for everybody on the way to read").live(),
+];
+
+#[rustfmt::skip]
+const LISTENER: &[Setting] = &[
+    row("listen", Kind::Listen, Unset,
+        "its addresses"),
+    row("tls", Kind::Choice(&["auto", "none", "starttls", "implicit"]), Is("auto"),
+        "auto: STARTTLS when there is a certificate; implicit: from the first octet"),
+    row("auth", Kind::Choice(&["auto", "none", "optional", "required"]), Is("auto"),
+        "auto: optional when there are users; required: no mail without"),
+    row("proxy", Kind::Switch, Is("no"),
+        "connections begin with a header of the PROXY protocol, version 1 or 2"),
+    row("proxy_from", Kind::Networks, Unset,
+        "the proxies: from nobody else are connections taken then").or_none(),
 ];
 
 #[rustfmt::skip]
@@ -264,6 +282,12 @@ pub const SECTIONS: &[Section] = &[
         help: "This server: its name, its addresses, who may use it, and its limits.",
     },
     Section {
+        name: "listener",
+        naming: Naming::Named,
+        keys: Keys::Fixed(LISTENER),
+        help: "Another listener, beside those of `server.listen`, with rules of its own.",
+    },
+    Section {
         name: "tls",
         naming: Naming::Plain,
         keys: Keys::Fixed(TLS),
@@ -329,7 +353,12 @@ pub fn find_section(full: &str) -> Option<(&'static Section, Option<&str>)> {
         Some((family, name)) => (family, Some(name)),
     };
     let section = SECTIONS.iter().find(|s| s.name == family)?;
-    (name.is_none() || section.naming == Naming::PlainAndNamed).then_some((section, name))
+    let fits = match section.naming {
+        Naming::Plain => name.is_none(),
+        Naming::PlainAndNamed => true,
+        Naming::Named => name.is_some(),
+    };
+    fits.then_some((section, name))
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use crate::base::{Address, DomainPattern, IpNet, LogFormat, Rate};
 pub struct Config {
     /// `[server]`.
     pub server: ServerSettings,
+    /// Each `[listener.NAME]`.
+    pub listeners: Vec<ListenerSettings>,
     /// `[tls]`; none when there is no certificate.
     pub tls: Option<TlsSettings>,
     /// `[next_server]` as `default` (if it has a host), then each `[next_server.NAME]`. Not empty.
@@ -67,6 +69,8 @@ pub struct ServerSettings {
     pub max_errors: u32,
     /// Received fields of one message.
     pub max_hops: u32,
+    /// Other processes may listen on the same addresses.
+    pub reuse_port: bool,
     /// How long a client may be silent.
     pub timeout: Duration,
 }
@@ -144,6 +148,47 @@ pub enum TlsPolicy {
     Required,
     /// From the first octet.
     Implicit,
+}
+
+/// A listener with rules of its own.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ListenerSettings {
+    /// The NAME of its section.
+    pub name: String,
+    /// Where it listens; not empty.
+    pub listen: Vec<SocketAddr>,
+    /// How TLS begins on it.
+    pub tls: ListenerTls,
+    /// Whether its clients may or must say who they are.
+    pub auth: ListenerAuth,
+    /// The proxies that are to say whose their connections are; none: it takes clients itself.
+    pub proxies: Option<Vec<IpNet>>,
+}
+
+/// How TLS begins on a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListenerTls {
+    /// By STARTTLS, when there is a certificate.
+    Auto,
+    /// Never.
+    None,
+    /// By STARTTLS; there is a certificate.
+    StartTls,
+    /// With the first octet; there is a certificate.
+    Implicit,
+}
+
+/// Whether the clients of a listener may or must say who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListenerAuth {
+    /// They may, when there are users.
+    Auto,
+    /// They cannot.
+    None,
+    /// They may; there are users.
+    Optional,
+    /// They must; there are users.
+    Required,
 }
 
 /// Our own certificate.

@@ -19,6 +19,8 @@ use crate::spool::Disk;
 /// How long accepting and connecting rest after the process ran out of descriptors. There is no
 /// edge that says that one was given back.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What a client hears that has too many of them.
+pub(super) const MANY_CONNECTIONS: &str = "421 4.7.0 Too many connections from your address\r\n";
 /// Connections taken from one listener in one tick; then the others have theirs.
 const ACCEPTS: usize = 256;
 
@@ -74,13 +76,17 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 
     fn admit(&mut self, mut stream: N::Stream, peer: SocketAddr, role: Role) {
-        let key = client_key(peer.ip());
-        let of_client = self.clients.get(&key).copied().unwrap_or(0);
+        let proxied = match self.core.proxies(role) {
+            Some(proxies) if !proxies.iter().any(|net| net.contains(peer.ip().to_canonical())) => {
+                return self.refuse(stream, "421 4.7.0 Only proxies may connect here\r\n");
+            }
+            proxies => proxies.is_some(),
+        };
         if self.inbound >= self.core.config.server.max_connections {
             return self.refuse(stream, "421 4.3.2 Too many connections, try again later\r\n");
         }
-        if of_client >= self.core.config.server.max_connections_per_client {
-            return self.refuse(stream, "421 4.7.0 Too many connections from your address\r\n");
+        if !proxied && self.is_crowd(peer) {
+            return self.refuse(stream, MANY_CONNECTIONS);
         }
         let token = self.slots.next_token();
         if self.net.register(&mut stream, token).is_err() {
@@ -90,15 +96,34 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let id = SessionId { leg: Leg::In, number: self.sessions_in };
         let cx = Context { config: self.core.session_config(role), now: self.now };
         let link = Link::new(stream, token, true);
-        let session = Inbound::new(id, peer, role, link, &cx);
+        let mut session = Inbound::new(id, peer, role, link, &cx);
+        if proxied {
+            session.await_header(self.now);
+        }
         self.slots.insert(Slot::Inbound(Box::new(session)));
         self.inbound += 1;
-        *self.clients.entry(key).or_insert(0) += 1;
-        if self.core.tells_of(role) {
-            self.core.note(self.now, Some(id), None, What::Opened { peer, next: None });
+        if !proxied {
+            self.arrived(token, peer);
         }
         // The greeting goes out now, without waiting for an event.
         self.make_runnable(token);
+    }
+
+    /// It is known whose connection this is: the client counts, and the session begins.
+    pub(super) fn arrived(&mut self, token: Token, peer: SocketAddr) {
+        *self.clients.entry(client_key(peer.ip())).or_insert(0) += 1;
+        let Some(Slot::Inbound(c)) = self.slots.get_mut(token) else { return };
+        let (id, role) = (c.id, c.role);
+        if self.core.tells_of(role) {
+            self.core.note(self.now, Some(id), None, What::Opened { peer, next: None });
+        }
+        c.arrive(&mut self.core, peer, self.now);
+    }
+
+    /// Whether this client has as many connections as it may have.
+    pub(super) fn is_crowd(&self, peer: SocketAddr) -> bool {
+        let open = self.clients.get(&client_key(peer.ip())).copied().unwrap_or(0);
+        open >= self.core.config.server.max_connections_per_client
     }
 
     /// Says one line to a connection that gets no session, and lets it go. Nothing was read from
@@ -108,18 +133,27 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let _ = self.net.shutdown_write(&mut stream);
     }
 
+    fn forget_client(&mut self, peer: SocketAddr) {
+        let key = client_key(peer.ip());
+        if let Some(n) = self.clients.get_mut(&key) {
+            *n -= 1;
+            if *n == 0 {
+                self.clients.remove(&key);
+            }
+        }
+    }
+
     /// Forgets a connection.
     pub fn remove(&mut self, token: Token) {
         match self.slots.remove(token) {
             Some(Slot::Inbound(mut c)) => {
                 c.release(&mut self.core);
                 self.inbound -= 1;
-                let key = client_key(c.peer.ip());
-                if let Some(n) = self.clients.get_mut(&key) {
-                    *n -= 1;
-                    if *n == 0 {
-                        self.clients.remove(&key);
-                    }
+                if c.has_arrived() {
+                    self.forget_client(c.peer);
+                } else if self.core.tells_of(c.role) {
+                    let opened = What::Opened { peer: c.peer, next: None };
+                    self.core.note(self.now, Some(c.id), None, opened);
                 }
                 if self.core.tells_of(c.role) {
                     self.core.note(self.now, Some(c.id), None, What::Closed { why: &c.why });

@@ -35,6 +35,8 @@ pub enum Role {
     Relay,
     /// The built-in next server.
     Sink,
+    /// Mail as for [`Role::Relay`], by the rules of this `[listener.NAME]`, counted from 0.
+    Named(u16),
 }
 
 /// Spool, queue, journal, rules, and the mail between them.
@@ -52,6 +54,8 @@ pub struct Core<D: Disk> {
     pub(super) pending_sink: Vec<(Token, Parcel)>,
     pub(super) relay_session: ServerConfig,
     pub(super) sink_session: ServerConfig,
+    /// What sessions of each `[listener.NAME]` are told.
+    pub(super) named_sessions: Vec<ServerConfig>,
     pub(super) routes: Routes,
     pub(super) limiter: BounceLimiter,
     pub(super) logins: Logins,
@@ -101,6 +105,7 @@ impl<D: Disk> Core<D> {
             relay: Relay::new(&config.server.relay_from, &config.server.relay_to),
             sink_session: sink_config(&relay_session),
             relay_session,
+            named_sessions: Vec::new(),
             spool,
             sink,
             pending: Vec::new(),
@@ -128,6 +133,9 @@ impl<D: Disk> Core<D> {
     pub fn session_config(&self, role: Role) -> &ServerConfig {
         match role {
             Role::Relay => &self.relay_session,
+            Role::Named(n) => {
+                self.named_sessions.get(usize::from(n)).unwrap_or(&self.relay_session)
+            }
             Role::Sink => &self.sink_session,
         }
     }
@@ -135,7 +143,7 @@ impl<D: Disk> Core<D> {
     /// The verdict of the gate on the inbound leg.
     pub fn decide(&self, role: Role, stage: Stage, facts: &Facts<'_>) -> Verdict {
         match role {
-            Role::Relay => match self.relay.decide(stage, facts) {
+            Role::Relay | Role::Named(_) => match self.relay.decide(stage, facts) {
                 Verdict::Accept if stage == Stage::Rcpt => self.has_way(facts),
                 verdict => verdict,
             },
@@ -168,7 +176,7 @@ impl<D: Disk> Core<D> {
 
     /// Whether what happens in such a session is said.
     pub fn tells_of(&self, role: Role) -> bool {
-        role == Role::Relay || self.tells_of_sink
+        role != Role::Sink || self.tells_of_sink
     }
 
     /// Says something about the server itself.

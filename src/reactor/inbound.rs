@@ -50,8 +50,8 @@ pub struct Inbound<S, F> {
     /// The machine.
     pub session: ServerSession,
     /// Octets that were read and not taken yet: part of a line, or what waits behind the gate.
-    input: Vec<u8>,
-    gear: Gear,
+    pub(super) input: Vec<u8>,
+    pub(super) gear: Gear,
     storing: Option<Storing<F>>,
     /// Why it ended, for the journal.
     pub why: Cow<'static, str>,
@@ -61,11 +61,16 @@ pub struct Inbound<S, F> {
 
 /// Whether the machine may be stepped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Gear {
+pub(super) enum Gear {
     /// It may.
     Steps,
     /// Its message is in the coming commit.
     AwaitsCommit,
+    /// Not before a proxy has said whose connection it is.
+    Header {
+        /// When to give up.
+        until: Time,
+    },
 }
 
 /// What stopped a run of steps.
@@ -222,7 +227,10 @@ impl<S, F> Inbound<S, F> {
     /// When the connection wants its next turn, whatever happens.
     pub fn deadline(&self) -> Time {
         match self.link.phase {
-            Phase::Open => self.session.deadline(),
+            Phase::Open => match self.gear {
+                Gear::Header { until } => until,
+                _ => self.session.deadline(),
+            },
             _ => self.link.deadline(),
         }
     }

@@ -217,6 +217,11 @@ impl<S> Link<S> {
         }
     }
 
+    /// Nothing can be said any more.
+    pub fn abandon(&mut self, now: Time) {
+        self.phase = Phase::Closing { until: now };
+    }
+
     /// Drives a link that is no longer open; true when it may be dropped.
     pub fn wind_down<N: Net<Stream = S>>(
         &mut self,

@@ -39,6 +39,8 @@ pub struct MioNet {
     clock: Clock,
     /// Held so that it can be given up when the process runs out of descriptors.
     reserve: Option<socket2::Socket>,
+    /// Other processes may listen on the same addresses.
+    reuse_port: bool,
 }
 
 impl MioNet {
@@ -53,6 +55,7 @@ impl MioNet {
             signals,
             clock: Clock::new(),
             reserve: reserve(),
+            reuse_port: false,
         })
     }
 }
@@ -76,6 +79,11 @@ impl MioNet {
             other => other?,
         }
         Ok(())
+    }
+
+    /// Other processes may listen on the addresses of the listeners to come.
+    pub fn set_reuse_port(&mut self, reuse_port: bool) {
+        self.reuse_port = reuse_port;
     }
 }
 
@@ -122,6 +130,7 @@ impl Net for MioNet {
             socket2::Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_reuse_address(true)?;
+        socket.set_reuse_port(self.reuse_port)?;
         if at.is_ipv6() {
             // `0.0.0.0:25` and `[::]:25` may stand side by side in `server.listen`.
             socket.set_only_v6(true)?;

@@ -15,6 +15,7 @@ mod core;
 mod desk;
 mod dialing;
 mod dispatch;
+mod front;
 mod inbound;
 mod link;
 mod local;

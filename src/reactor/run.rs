@@ -83,9 +83,10 @@ fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
 
 /// A server that does not listen yet.
 fn build<D: Disk>(config: Config, spool: Spool<D>) -> Result<Reactor<MioNet, D>, Failure> {
-    let net = MioNet::new().map_err(|e| {
+    let mut net = MioNet::new().map_err(|e| {
         Failure::new(exit::SYSTEM, format!("cannot wait for events: {}", cause(&e)))
     })?;
+    net.set_reuse_port(config.server.reuse_port);
     let store = config.sink.as_ref().and_then(|sink| sink.store.clone());
     let sink = Sink::open(store.as_deref()).map_err(|e| store_failure(store.as_deref(), &e))?;
     // From the system's entropy: strangers must not guess the ids of DNS questions.
@@ -95,6 +96,19 @@ fn build<D: Disk>(config: Config, spool: Spool<D>) -> Result<Reactor<MioNet, D>,
     let mut core = Core::new(config, spool, sink, resolver, seed, now);
     core.watch_system(SystemNames::new(), now);
     Ok(Reactor::new(net, core))
+}
+
+/// Where to listen, and for what. The sinks come first: a next server may learn its port there.
+fn all_listeners(
+    config: &Config,
+    relays: &[SocketAddr],
+    sinks: &[SocketAddr],
+) -> Vec<(SocketAddr, Role)> {
+    let sinks = sinks.iter().map(|at| (*at, Role::Sink));
+    let plain = relays.iter().map(|at| (*at, Role::Relay));
+    let named = (0..).zip(&config.listeners).filter(|_| !relays.is_empty());
+    let named = named.flat_map(|(n, l)| l.listen.iter().map(move |at| (*at, Role::Named(n))));
+    sinks.chain(plain).chain(named).collect()
 }
 
 fn serve<D: Disk>(
@@ -110,6 +124,7 @@ fn serve<D: Disk>(
         config.next_servers.clear();
     }
     let warning = config.auth.warning.clone();
+    let listeners = all_listeners(&config, relays, sinks);
     // A server listens while it recovers: a large spool must not keep clients waiting.
     let mut reactor = build(config, spool)?;
     let now = reactor.now();
@@ -121,11 +136,9 @@ fn serve<D: Disk>(
         reactor.core.say(now, Level::Warn, &warning);
     }
     reactor.core.set_certs(certs, now);
-    for (addresses, role) in [(sinks, Role::Sink), (relays, Role::Relay)] {
-        for at in addresses {
-            let local = reactor.listen(*at, role).map_err(|e| listen_failure(*at, &e))?;
-            reactor.core.listening(role, local, now);
-        }
+    for (at, role) in listeners {
+        let local = reactor.listen(at, role).map_err(|e| listen_failure(at, &e))?;
+        reactor.core.listening(role, local, now);
     }
     if let Some(path) = control {
         make_way(path)?;
@@ -238,7 +251,7 @@ impl<D: Disk> Core<D> {
     /// A listener stands. A next server that is the sink in this process learns its port here.
     fn listening(&mut self, role: Role, local: SocketAddr, now: crate::base::Now) {
         let what = match role {
-            Role::Relay => "accepting mail",
+            Role::Relay | Role::Named(_) => "accepting mail",
             Role::Sink => "the built-in sink listens",
         };
         self.say(now, Level::Info, &format!("{what} on {local}"));

@@ -20,11 +20,12 @@ use super::outbound::Outbound;
 use super::secrets::login_config;
 use super::tls::{ClientTls, ServerTls, Tls};
 use crate::base::{Now, Time};
-use crate::config::TlsPolicy;
+use crate::config::{ListenerAuth, ListenerSettings, ListenerTls, TlsPolicy};
 use crate::journal::{Level, What};
 use crate::queue::ServerId;
 use crate::smtp::Stage;
 use crate::smtp::client::{ClientConfig, ClientSession, Fault, StartTls};
+use crate::smtp::server::{AuthPolicy, ServerConfig};
 use crate::spool::Disk;
 
 /// How long an address at which TLS failed is spoken to in the clear, where that is allowed.
@@ -48,6 +49,8 @@ impl<D: Disk> Core<D> {
             self.say(now, Level::Warn, warning);
         }
         self.relay_session.starttls = certs.server.is_some();
+        let named = self.config.listeners.iter();
+        self.named_sessions = named.map(|l| named_config(&self.relay_session, l)).collect();
         self.secrecy.certs = certs;
     }
 
@@ -115,6 +118,23 @@ impl<D: Disk> Core<D> {
             _ => return None,
         };
         Some(Fault::Tls { why, required: true })
+    }
+}
+
+/// What sessions of a listener with rules of its own are told.
+fn named_config(relay: &ServerConfig, listener: &ListenerSettings) -> ServerConfig {
+    ServerConfig {
+        starttls: match listener.tls {
+            ListenerTls::Auto | ListenerTls::StartTls => relay.starttls,
+            ListenerTls::None | ListenerTls::Implicit => false,
+        },
+        auth: match listener.auth {
+            ListenerAuth::Auto => relay.auth,
+            ListenerAuth::None => AuthPolicy::None,
+            ListenerAuth::Optional => AuthPolicy::Optional,
+            ListenerAuth::Required => AuthPolicy::Required,
+        },
+        ..relay.clone()
     }
 }
 

@@ -271,6 +271,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// One connection's share.
     pub fn turn(&mut self, token: Token) {
+        let heard = self.hear_header(token);
         let (net, core, now) = (&mut self.net, &mut self.core, self.now);
         let (after, deadline) = match self.slots.get_mut(token) {
             Some(Slot::Listener(l)) => {
@@ -295,7 +296,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
             Some(Slot::Inbound(c)) => {
                 c.link.queued = false;
-                (c.turn(net, core, now, &mut self.scratch), c.deadline())
+                let after = heard.unwrap_or_else(|| c.turn(net, core, now, &mut self.scratch));
+                (after, c.deadline())
             }
             Some(Slot::Outbound(c)) => {
                 c.link.queued = false;

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod data;
 mod gate;
+pub mod proxy;
 pub mod server;
 pub mod trace;
 

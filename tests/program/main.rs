@@ -3,6 +3,7 @@
 //!
 //! Every test starts a server of its own, in a folder of its own, on ports of its own.
 
+mod balancer;
 mod certs;
 mod client;
 mod console;

@@ -56,7 +56,10 @@ fn defaults_are_those_of_the_table() {
 fn every_setting_arrives() {
     let text = "[server]\nhostname = a.b\nlisten = [::1]:0\nspool = /s\ncontrol =\nrelay_from =\n\
         relay_to = example.org\nmax_message_size = 0\nmax_recipients = 1\nmax_connections = 2\n\
-        max_connections_per_client = 3\nmax_errors = 4\nmax_hops = 5\ntimeout = 6s\n\
+        max_connections_per_client = 3\n\
+         max_errors = 4\nmax_hops = 5\nreuse_port = yes\ntimeout = 6s\n\
+         [listener.x]\nlisten = [::1]:1\ntls = implicit\nauth = required\nproxy = yes\n\
+         proxy_from = 192.0.2.0/24\n\
         [next_server]\nhost = ::1\nport = 7\ntls = none\nverify = yes\n\
         ca_file = ca.pem\nconnections = 8\n\
         messages_per_connection = 9\nmx = yes\nrate = 10/s\nrewrite_sender = s@x\n\
@@ -81,9 +84,18 @@ fn every_setting_arrives() {
         max_connections_per_client: 3,
         max_errors: 4,
         max_hops: 5,
+        reuse_port: true,
         timeout: Duration::from_secs(6),
     };
     assert_eq!(config.server, server);
+    let listener = ListenerSettings {
+        name: "x".into(),
+        listen: vec!["[::1]:1".parse().unwrap()],
+        tls: ListenerTls::Implicit,
+        auth: ListenerAuth::Required,
+        proxies: Some(vec!["192.0.2.0/24".parse().unwrap()]),
+    };
+    assert_eq!(config.listeners, [listener]);
     let next = NextServerSettings {
         name: "default".into(),
         host: "::1".into(),
@@ -184,6 +196,26 @@ fn what_tls_a_next_server_gets_and_whether_its_certificate_is_checked() {
         assert_eq!((server.tls, server.verify), (policy, verify), "{text}");
     }
     assert!(error("[next_server]\nhost = h\nverify = perhaps").contains("neither yes nor no"));
+}
+
+#[test]
+fn a_listener_that_lacks_something_is_never_a_weaker_one() {
+    let next = "[next_server]\nhost = h\n[listener.a]\nlisten = 127.0.0.1:1\n";
+    for (text, words) in [
+        ("proxy = yes", "m.ini:5: listener.a.proxy needs listener.a.proxy_from beside it"),
+        ("proxy = yes\nproxy_from =", "m.ini:5: listener.a.proxy needs listener.a.proxy_from"),
+        ("tls = implicit", "m.ini:5: listener.a.tls needs a certificate"),
+        ("tls = starttls", "m.ini:5: listener.a.tls needs a certificate"),
+        ("auth = required", "m.ini:5: listener.a.auth needs users"),
+        ("auth = optional", "m.ini:5: listener.a.auth needs users"),
+    ] {
+        let error = error(&format!("{next}{text}"));
+        assert!(error.starts_with(words), "{error}");
+    }
+    assert!(error("[next_server]\nhost = h\n[listener.a]\ntls = none").contains("has no address"));
+    assert!(error("[listener]\nlisten = 127.0.0.1:1").contains("give it a name"));
+    let config = make(&format!("{next}proxy_from = 127.0.0.1")).unwrap();
+    assert_eq!(config.listeners[0].proxies, Option::None);
 }
 
 #[test]
