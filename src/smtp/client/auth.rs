@@ -10,8 +10,8 @@
 //!
 //! The strongest mechanism that both know is taken. What would show the password is not sent in the
 //! clear unless the configuration says so. The secret is asked for when it is needed, and wiped
-//! when its line is made. Every refusal pauses the server, with its own words and a hint; no message
-//! is to blame for it.
+//! when its line is made. Every refusal pauses the server, with its own words and a hint; no
+//! message is to blame for it.
 
 use super::transaction::clip;
 use super::types::{Choice, LoginConfig};

@@ -96,8 +96,9 @@ mod tests {
     #[test]
     fn all_of_them_in_any_case() {
         let all = parse(
-            "mx.example hello\nPIPELINING\nchunking\n8BitMime\nsmtputf8\nDSN\nSTARTTLS\nauth plain\n\
-             size 52428800\nLIMITS RCPTMAX=100 mailmax=7 RcptDomainMax=3\nHELP\nENHANCEDSTATUSCODES",
+            "mx.example hello\nPIPELINING\nchunking\n8BitMime\nsmtputf8\nDSN\nSTARTTLS\n\
+             auth plain\nsize 52428800\nLIMITS RCPTMAX=100 mailmax=7 RcptDomainMax=3\nHELP\n\
+             ENHANCEDSTATUSCODES",
         );
         let expected = Extensions {
             pipelining: true,
