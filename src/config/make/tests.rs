@@ -62,10 +62,10 @@ fn every_setting_arrives() {
          proxy_from = 192.0.2.0/24\n\
         [next_server]\nhost = ::1\nport = 7\ntls = none\nverify = yes\n\
         ca_file = ca.pem\nconnections = 8\n\
-        messages_per_connection = 9\nmx = yes\nrate = 10/s\nrewrite_sender = s@x\n\
-        rewrite_from = f@x\n[dns]\nservers = ::1\nipv6 = no\n\
         user = u\npassword = p ; x\npassword_file =\npassword_command =\nauth = plain\n\
         auth_in_clear = yes\n\
+        messages_per_connection = 9\nmx = yes\nrate = 10/s\nrewrite_sender = s@x\n\
+        rewrite_from = f@x\n[dns]\nservers = ::1\nipv6 = no\n\
         [queue]\ninterval = 9s\nretry_min = 10s\nretry_max = 11s\nexpire = 12s\ndelay_notice = 0\n\
         [auth]\nusers = u\n\
         [tls]\ncertificate = c.pem\nkey = k.pem\n\
