@@ -102,6 +102,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
         self.slots.insert(Slot::Inbound(Box::new(session)));
         self.inbound += 1;
+        self.untold += usize::from(!self.core.tells_of(role));
         if !proxied {
             self.arrived(token, peer);
         }
@@ -149,6 +150,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Some(Slot::Inbound(mut c)) => {
                 c.release(&mut self.core);
                 self.inbound -= 1;
+                self.untold -= usize::from(!self.core.tells_of(c.role));
                 if c.has_arrived() {
                     self.forget_client(c.peer);
                 } else if self.core.tells_of(c.role) {

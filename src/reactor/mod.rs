@@ -94,6 +94,8 @@ pub struct Reactor<N: Net, D: Disk> {
     accept_again: Option<Time>,
     /// Inbound connections, in all and of each client.
     inbound: usize,
+    /// Of these, sessions of a sink beside a relay.
+    untold: usize,
     clients: HashMap<IpAddr, usize>,
     sessions_in: u64,
     sessions_out: u64,
@@ -128,6 +130,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             gathering: Gathering::default(),
             accept_again: None,
             inbound: 0,
+            untold: 0,
             clients: HashMap::new(),
             sessions_in: 0,
             sessions_out: 0,

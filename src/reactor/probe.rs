@@ -8,7 +8,9 @@ use super::Reactor;
 use super::net::Net;
 use super::outbound::Outbound;
 use super::slots::Slot;
+use super::ways::Reach;
 use crate::base::{Address, BodyType, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time};
+use crate::config::Way;
 use crate::queue::ServerId;
 use crate::smtp::client::Transaction;
 use crate::smtp::{Stage, Verdict};
@@ -71,24 +73,36 @@ impl<S> Outbound<S> {
 
 impl<N: Net, D: Disk> Reactor<N, D> {
     /// Begins a probe of a next server, beside all limits: somebody waits for it. Gives its
-    /// session, or why not even a connection could be tried.
+    /// session and where that goes, none while its name is being looked up; or why not even a
+    /// connection could be tried.
     pub(super) fn probe(
         &mut self,
         server: ServerId,
-        from: Option<Address>,
-        rcpt: Address,
-    ) -> Result<SessionId, String> {
+        from: Option<&Address>,
+        rcpt: &Address,
+    ) -> Result<Option<(SessionId, String)>, String> {
+        if self.core.server(server).terms.way == Way::Direct {
+            return Err("direct delivery (host = mx) has no server of its own: probe one of a \
+                        domain's with mailflux probe -n HOST"
+                .into());
+        }
+        let places = match self.core.reach(server, self.now) {
+            Reach::Asking => return Ok(None),
+            Reach::At(hosts) => {
+                let addresses = hosts.iter().flat_map(|host| &host.addresses);
+                addresses.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            }
+            Reach::Down(reply) | Reach::Refused(reply) => return Err(words(&reply)),
+        };
         if !self.dial(server) {
             let fault = self.core.queue.server(server, self.now).fault;
-            return Err(fault.map_or("its name is being looked up: ask again".into(), |reply| {
-                String::from_utf8_lossy(&reply.on_one_line()).into_owned()
-            }));
+            return Err(fault.map_or("no connection".into(), words));
         }
         let token = self.next.open[usize::from(server.0)].last().copied();
         let slot = token.and_then(|token| self.slots.get_mut(token));
         let Some(Slot::Outbound(c)) = slot else { return Err("no connection".into()) };
-        c.make_probe(order(from, rcpt));
-        Ok(c.id)
+        c.make_probe(order(from.cloned(), rcpt.clone()));
+        Ok(Some((c.id, places)))
     }
 
     /// A probe's session is gone: those who wait for it are told.
@@ -107,6 +121,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let at = self.probed.iter().position(|probed| probed.id == id)?;
         Some(self.probed.remove(at))
     }
+}
+
+fn words(reply: &Reply) -> String {
+    String::from_utf8_lossy(&reply.on_one_line()).into_owned()
 }
 
 /// A transaction without content.

@@ -296,3 +296,25 @@ fn wrong_settings_are_told() {
     assert!(said.contains("no next server is named 'nobody'"), "{said}");
     let _ = Client::connect(setup.address).is_err();
 }
+
+#[test]
+fn a_probe_waits_until_its_name_is_known() {
+    let Some(dns) = Dns::start(&["--address=/smart.test/127.0.0.1"]) else { return };
+    let next = Next::new();
+    let probe = |host: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let to = format!("{host}:{}", next.address.port());
+        let names = format!("dns.servers={}", dns.address);
+        let mut command = crate::server::program();
+        command.args(["probe", "--json", "-n", &to, "--set", &names, "--set", "dns.ipv6=no"]);
+        let out = crate::server::run_to_end(command.current_dir(dir.path()));
+        let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        (out.status.code(), json)
+    };
+    let (code, json) = probe("smart.test");
+    assert_eq!((code, json["ok"].as_bool()), (Some(0), Some(true)), "{json}");
+    assert_eq!(json["steps"][0]["step"], "dns", "{json}");
+    assert!(json["steps"][0]["text"].as_str().unwrap().contains("127.0.0.1"), "{json}");
+    let (code, json) = probe("nowhere.test");
+    assert_eq!((code, json["failed"].as_str()), (Some(69), Some("dns")), "{json}");
+}

@@ -8,6 +8,7 @@ use super::jobs::Job;
 use super::{Asker, Refusal};
 use crate::base::{Address, Leg, Printable, Report, SessionId, Time};
 use crate::journal::{Journal, Line, Rung, Side, Sign, rungs};
+use crate::queue::ServerId;
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::reactor::probe::until;
@@ -18,12 +19,29 @@ const LOOK_BACK: usize = 256;
 
 /// A probe that somebody waits for.
 pub struct Probing {
-    /// Its session; or why there is none.
-    session: Result<SessionId, String>,
+    server: ServerId,
     name: String,
+    from: Option<Address>,
+    rcpt: Address,
+    /// When it began.
+    begun: Time,
+    stage: Stage,
+    /// The looking up of its name, if that was to be done.
+    dns: Option<Rung>,
     /// What EHLO brought the last time, if that is still known.
     before: Option<Vec<String>>,
     until: Time,
+}
+
+/// How far a probe is.
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Nothing was done for it yet.
+    New,
+    /// Its name is being looked up.
+    Naming,
+    /// Its session goes on, or has ended.
+    Session(SessionId),
 }
 
 /// The rungs in their order, each with what an administrator looks at when it fails.
@@ -50,36 +68,39 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let postmaster = || Address::parse("postmaster").map_err(|_| Refusal::new("no recipient"));
         let rcpt = rcpt.map_or_else(postmaster, Ok)?;
         let before = last_ehlo(&self.core.journal, name);
-        let session = self.probe(server, from, rcpt);
-        let until = until(self.now);
         Ok(super::Answer::Job(Job::Probe(Probing {
-            session,
+            server,
             name: name.to_owned(),
+            from,
+            rcpt,
+            begun: self.now.time,
+            stage: Stage::New,
+            dns: None,
             before,
-            until,
+            until: until(self.now),
         })))
     }
 
     /// Whether a probe is over; then its report is told.
     pub(super) fn await_probe(
         &mut self,
-        probing: &Probing,
+        probing: &mut Probing,
         (id, json): (u64, bool),
         asker: &mut Asker,
     ) -> Result<bool, Refusal> {
         let late = self.now.time >= probing.until;
-        let why = match &probing.session {
-            Err(why) => Some(why.clone()),
-            Ok(id) => match self.take_probed(*id) {
-                Some(probed) => Some(probed.why),
-                None => late.then(|| "given up after 2 minutes".to_owned()),
-            },
+        let ended = match probing.stage {
+            Stage::New | Stage::Naming => self.begin_session(probing),
+            Stage::Session(id) => self.take_probed(id).map(|probed| probed.why),
         };
+        let why = ended.or_else(|| late.then(|| "given up after 2 minutes".to_owned()));
         let Some(why) = why else { return Ok(false) };
-        let session = probing.session.as_ref().ok();
-        let lines =
-            session.and_then(|id| self.core.journal.transcript(*id)).map(|(lines, _)| lines);
-        let found = rungs(lines.as_deref().unwrap_or_default());
+        let lines = match probing.stage {
+            Stage::Session(id) => self.core.journal.transcript(id).map(|(lines, _)| lines),
+            Stage::New | Stage::Naming => None,
+        };
+        let mut found: Vec<Rung> = probing.dns.iter().cloned().collect();
+        found.extend(rungs(lines.as_deref().unwrap_or_default()));
         let ehlo = lines.as_deref().map(ehlo_lines).unwrap_or_default();
         let mut report = report(&probing.name, &found, Some(&why), Some(&ehlo));
         if let Some(before) = &probing.before {
@@ -94,10 +115,33 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 }
 
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// Begins the session of a probe once its name is known; gives why it cannot be begun.
+    fn begin_session(&mut self, probing: &mut Probing) -> Option<String> {
+        match self.probe(probing.server, probing.from.as_ref(), &probing.rcpt) {
+            Ok(None) => {
+                probing.stage = Stage::Naming;
+                None
+            }
+            Ok(Some((id, places))) => {
+                probing.stage = Stage::Session(id);
+                let host = &self.core.server(probing.server).host;
+                if host.parse::<std::net::IpAddr>().is_err() {
+                    let text = Printable::new(format!("{host} is at {places}"));
+                    let took = self.now.time.since(probing.begun);
+                    probing.dns = Some(Rung { name: "dns", good: true, took, text });
+                }
+                None
+            }
+            Err(why) => Some(why),
+        }
+    }
+}
+
 impl Probing {
-    /// There is a session to wait for.
+    /// There is a session to wait for, or a name.
     pub(super) fn waits(&self) -> bool {
-        self.session.is_ok()
+        !matches!(self.stage, Stage::New)
     }
 
     /// When it is looked at, whatever happens.
@@ -202,4 +246,4 @@ fn tell_difference(report: &mut Report, before: &[String], now: &[String]) {
 }
 
 /// How long probes are waited for between two looks.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_millis(100);

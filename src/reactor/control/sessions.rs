@@ -21,7 +21,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// A live session for a list; none for a slot that is no session.
     pub(super) fn session_line(&self, slot: &Slot<N, D::File>) -> Option<SessionLine> {
         let (id, peer, state) = match slot {
-            Slot::Inbound(c) => (c.id, c.peer, c.session.state_name()),
+            Slot::Inbound(c) if self.core.tells_of(c.role) => {
+                (c.id, c.peer, c.session.state_name())
+            }
             Slot::Outbound(c) => (c.id, c.peer, c.state_name()),
             _ => return None,
         };

@@ -133,10 +133,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
-    /// Sessions on both legs.
+    /// Sessions on both legs; not those of a sink beside a relay, which are told of nowhere.
     pub(super) fn sessions_now(&self) -> (u64, u64) {
         let outbound = self.next.open.iter().map(Vec::len).sum::<usize>();
-        (self.inbound as u64, outbound as u64)
+        ((self.inbound - self.untold) as u64, outbound as u64)
     }
 
     /// Some of the live sessions, those that did something last first.
