@@ -9,12 +9,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::tls::{ClientTls, ServerTls};
 use crate::base::{Failure, Printable, cause, exit};
@@ -138,12 +139,14 @@ fn client(
     if server.tls == TlsPolicy::None {
         return Ok(None);
     }
+    let mut named = Vec::new();
     let roots = match &server.ca_file {
         Some(path) => {
             let setting = format!("{}.ca_file", server.section());
             let mut roots = RootCertStore::empty();
-            for certificate in certificates(&setting, path)? {
-                roots.add(certificate).map_err(|e| {
+            named = certificates(&setting, path)?;
+            for certificate in &named {
+                roots.add(certificate.clone()).map_err(|e| {
                     format!("{setting}: {} has a certificate that is none: {e}", path.display())
                 })?;
             }
@@ -159,7 +162,8 @@ fn client(
             server.section()
         ));
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider()).build().ok();
+    let roots = WebPkiServerVerifier::builder_with_provider(roots, provider()).build().ok();
+    let verifier = roots.map(|roots| Arc::new(Judge { roots, named }));
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?
@@ -176,6 +180,63 @@ fn system_roots() -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     Arc::new(roots)
+}
+
+/// Measures a server's certificate by roots, as everybody does; and takes one that stands in
+/// `ca_file` itself, when name and time are right. Such a one signs itself and often calls itself
+/// an authority, as `openssl req -x509` makes it, which by RFC 5280 no server's certificate may.
+#[derive(Debug)]
+pub struct Judge {
+    roots: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.roots.verify_server_cert(certificate, chain, name, ocsp, now) {
+            // Its time was looked at before: one that has expired has another error.
+            Err(e) if is_no_servers(&e) && self.named.iter().any(|n| n == certificate) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.roots.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.roots.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.roots.supported_verify_schemes()
+    }
+}
+
+/// A certificate that calls itself an authority stands where a server's should.
+pub(super) fn is_no_servers(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(why)) = error else { return false };
+    why.0.to_string() == "CaUsedAsEndEntity"
 }
 
 /// Takes any certificate: against who only listens, a key from anybody is better than none. What

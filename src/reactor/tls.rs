@@ -13,12 +13,13 @@ use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustls::client::ClientConnection;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{ClientConnection, WebPkiServerVerifier};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::server::ServerConnection;
 use rustls::{AlertDescription, CertificateError, Connection, Error, ProtocolVersion};
 
+use super::certs::{Judge, is_no_servers};
 use super::net::Net;
 
 /// A TLS connection on a socket.
@@ -43,7 +44,7 @@ pub struct ClientTls {
     /// Shared by all connections to the server, and with it the sessions that can be resumed.
     pub config: Arc<rustls::ClientConfig>,
     /// What its certificate is measured by; none where there are no roots.
-    pub verifier: Option<Arc<WebPkiServerVerifier>>,
+    pub verifier: Option<Arc<Judge>>,
     /// A certificate that is wrong ends the connection.
     pub strict: bool,
 }
@@ -269,6 +270,11 @@ fn certificate_words(error: &Error) -> String {
             let names = presented.iter().take(5).map(String::as_str).collect::<Vec<_>>();
             let names = names.join(", ");
             format!("the server's certificate is not for {} but for {names}", expected.to_str())
+        }
+        _ if is_no_servers(error) => {
+            "the server's certificate calls itself an authority; if it is \
+             the right one, name it in ca_file"
+                .into()
         }
         other => format!("the server's certificate is wrong: {other}"),
     }

@@ -58,6 +58,18 @@ impl Authority {
         self.files("self", &made.cert.pem(), &made.signing_key.serialize_pem())
     }
 
+    /// One that signs itself and calls itself an authority, as `openssl req -x509` makes it; it
+    /// is good until this year.
+    pub fn home_made(&self, name: &str, until: i32) -> Identity {
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(until, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        self.files(&format!("home{until}"), &certificate.pem(), &key.serialize_pem())
+    }
+
     fn write(&self, name: &str, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();

@@ -223,3 +223,31 @@ fn sessions_are_resumed() {
     assert!(tls[0].ends_with("new") && tls[1].ends_with("resumed"), "{tls:?}");
     logged(&server, ", resumed, ");
 }
+
+#[test]
+fn a_home_made_certificate_is_right_where_ca_file_names_it() {
+    let authority = Authority::new();
+    for (name, until, good) in
+        [("localhost", 2100, true), ("other.example", 2100, false), ("localhost", 2001, false)]
+    {
+        let identity = authority.home_made(name, until);
+        let Some(next) = PythonNext::start("starttls", &identity) else { return };
+        let setup = Setup::new(([127, 0, 0, 1], next.port).into())
+            .set("next_server.host=localhost")
+            .set("next_server.tls=required")
+            .set(&format!("next_server.ca_file={}", identity.certificate.display()));
+        let server = setup.start();
+        server.ehlo().mail("ann@example.org", &["bob@example.net"], "Subject: x\r\n\r\nbody\r\n");
+        if good {
+            next.wait("mail", 1);
+        } else {
+            logged(&server, "the server's certificate");
+            assert_eq!(next.said("mail").len(), 0, "{name} {until}");
+        }
+    }
+    // Named by nobody it is refused, with a hint.
+    let identity = authority.home_made("localhost", 2100);
+    let Some(next) = PythonNext::start("starttls", &identity) else { return };
+    let (_setup, server) = relay(&next, "localhost", "required", &authority);
+    logged(&server, "name it in ca_file");
+}
