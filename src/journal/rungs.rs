@@ -25,6 +25,8 @@ pub fn rungs(lines: &[Line<'_>]) -> Vec<Rung> {
     let time = |at: Wall| Time::from_micros(at.since(first.at).as_micros() as u64);
     let mut dialogue = Dialogue::new(time(first.at));
     let mut found: Vec<Rung> = Vec::new();
+    // A login has steps of its own, whose lines are no commands.
+    let mut in_login = false;
     for line in lines {
         let Sign::Said { side, .. } = line.sign else {
             if let Some((name, good)) = event(line.text) {
@@ -42,10 +44,12 @@ pub fn rungs(lines: &[Line<'_>]) -> Vec<Rung> {
             Verb::Ehlo | Verb::Helo => "ehlo",
             Verb::StartTls => "tls",
             Verb::Auth => "auth",
+            Verb::Other if in_login => "auth",
             Verb::Mail => "mail",
             Verb::Rcpt => "rcpt",
             _ => continue,
         };
+        in_login = name == "auth" && answer.code == 334;
         let good = answer.code < 400;
         let took = time(line.at).since(answer.asked);
         add(&mut found, Rung { name, good, took, text: Printable::new(line.text) });
@@ -82,6 +86,33 @@ fn event(text: &[u8]) -> Option<(&'static str, bool)> {
 mod tests {
     use super::*;
     use crate::journal::Mark;
+
+    #[test]
+    fn a_login_is_one_rung_with_its_last_word() {
+        let said = |side| Sign::Said { side, tls: true };
+        let script: [(Sign, &[u8]); 8] = [
+            (Sign::Event, b"connected to smart (192.0.2.1:587)"),
+            (said(Side::Server), b"220 hello"),
+            (said(Side::Client), b"AUTH LOGIN ***"),
+            (said(Side::Server), b"334 ***"),
+            (said(Side::Client), b"***"),
+            (said(Side::Server), b"535 5.7.8 no"),
+            (said(Side::Client), b"NOOP"),
+            (said(Side::Server), b"250 ok"),
+        ];
+        let line = |(sign, text): &(Sign, &'static [u8])| Line {
+            at: Wall::from_micros(0),
+            delay: Duration::ZERO,
+            sign: *sign,
+            mark: Mark::Plain,
+            text,
+            cut: false,
+        };
+        let found = rungs(&script.iter().map(line).collect::<Vec<_>>());
+        let names: Vec<(&str, bool)> = found.iter().map(|r| (r.name, r.good)).collect();
+        assert_eq!(names, [("tcp", true), ("greeting", true), ("auth", false)]);
+        assert_eq!(found[2].text.as_str(), "535 5.7.8 no");
+    }
 
     #[test]
     fn rungs_are_read_off_a_transcript() {
