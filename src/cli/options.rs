@@ -20,17 +20,22 @@ pub(super) fn add_config_options(options: &mut Options) {
     options.optmulti("l", "listen", "short for server.listen (repeatable)", "ADDRESS:PORT");
 }
 
-/// The options of the server.
-pub(super) fn server_options() -> Options {
-    let mut options = Options::new();
-    options.parsing_style(getopts::ParsingStyle::StopAtFirstFree);
-    add_config_options(&mut options);
+/// The option that names a next server.
+pub(super) fn add_next_server_option(options: &mut Options) {
     options.optopt(
         "n",
         "next-server",
         "short for next_server.host and next_server.port",
         "HOST[:PORT]",
     );
+}
+
+/// The options of the server.
+pub(super) fn server_options() -> Options {
+    let mut options = Options::new();
+    options.parsing_style(getopts::ParsingStyle::StopAtFirstFree);
+    add_config_options(&mut options);
+    add_next_server_option(&mut options);
     options.optopt("d", "spool", "short for server.spool", "DIR");
     options.optflag("", "headless", "run without a console");
     options.optflag("", "console", "run with a console, even if output or input is no terminal");

@@ -2,7 +2,7 @@
 
 use getopts::{Options, ParsingStyle};
 
-use super::options::{add_config_options, parse, sources};
+use super::options::{add_config_options, add_next_server_option, parse, sources};
 use super::{print, usage};
 use crate::base::{Failure, exit};
 use crate::config::{Purpose, load};
@@ -21,12 +21,7 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
     let mut options = Options::new();
     options.parsing_style(ParsingStyle::FloatingFrees);
     add_config_options(&mut options);
-    options.optopt(
-        "n",
-        "next-server",
-        "short for next_server.host and next_server.port",
-        "HOST[:PORT]",
-    );
+    add_next_server_option(&mut options);
     options.optopt("", "from", "the sender; else <>", "ADDRESS");
     options.optopt("", "to", "the recipient; else the postmaster", "ADDRESS");
     options.optflag("", "json", "the answer as JSON");

@@ -8,7 +8,6 @@
 //! rustls does no I/O: it is a machine as ours are. What it holds on its way is bounded (64 KiB
 //! out, a record in), and an idle session's share of that is a buffer of 4 KiB.
 
-use crate::auth::{BINDING_LABEL, Binding};
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use rustls::{AlertDescription, CertificateError, Connection, Error, ProtocolVers
 
 use super::certs::{Judge, is_no_servers};
 use super::net::Net;
+use crate::auth::{BINDING_LABEL, Binding};
 
 /// A TLS connection on a socket.
 #[derive(Debug)]
