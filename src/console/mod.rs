@@ -40,11 +40,12 @@ use complete::Names;
 use editor::Editor;
 use gauges::Gauges;
 use history::History;
-use keys::{Decoder, Key};
+
 use messages::Messages;
 
 pub use grid::{Glyph, Grid};
 pub use history::merge as merge_history;
+pub use keys::{Decoder, Key};
 pub use screen::{Screen, ScreenError};
 pub use style::{Color, Paint, Style};
 pub use view::{Frame, Look};
