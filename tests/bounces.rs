@@ -62,11 +62,8 @@ fn envelope(from: &str, rcpts: &[&str]) -> Envelope {
 }
 
 fn failed(recipient: u32, text: &str) -> Told {
-    let reply = Reply {
-        code: 550,
-        enhanced: Some(Enhanced(5, 1, 1)),
-        text: text.as_bytes().to_vec().into(),
-    };
+    let reply =
+        Reply::fixed(550, Enhanced(5, 1, 1), "").by_peer().with_text(text.to_owned().into_bytes());
     Told { recipient, fate: Fate::Failed, reply: Some(reply), remote: Some("192.0.2.25".into()) }
 }
 

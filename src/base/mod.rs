@@ -28,7 +28,7 @@ pub use nearest::nearest;
 pub use net::{DomainPattern, IpNet, IpNetError};
 pub use printable::Printable;
 pub use rate::Rate;
-pub use reply::{Enhanced, Reply, ReplyParser, ReplySyntax};
+pub use reply::{Enhanced, Origin, Reply, ReplyParser, ReplySyntax};
 pub use report::Report;
 pub use time::{Now, Time, Wall};
 pub use units::{parse_duration, parse_size, show_duration, show_size};

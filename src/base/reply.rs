@@ -33,6 +33,16 @@ impl fmt::Display for Enhanced {
     }
 }
 
+/// Whose words a reply is. A sender who reads a report must not take our words, say that a server
+/// cannot be reached, for that server's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Origin {
+    /// This server's.
+    Ours,
+    /// A peer's: it was read from a connection.
+    Peer,
+}
+
 /// A reply of a server: our own, or one that a next server gave.
 ///
 /// The text is octets, since a next server's words may be anything; its lines are separated by
@@ -45,17 +55,24 @@ pub struct Reply {
     pub enhanced: Option<Enhanced>,
     /// The lines without codes, separated by LF; may be empty.
     pub text: Cow<'static, [u8]>,
+    /// Who said it.
+    pub origin: Origin,
 }
 
 impl Reply {
     /// A reply with a fixed text and an enhanced status code. No allocation.
     pub const fn fixed(code: u16, enhanced: Enhanced, text: &'static str) -> Reply {
-        Reply { code, enhanced: Some(enhanced), text: Cow::Borrowed(text.as_bytes()) }
+        Reply {
+            code,
+            enhanced: Some(enhanced),
+            text: Cow::Borrowed(text.as_bytes()),
+            origin: Origin::Ours,
+        }
     }
 
     /// A reply with a fixed text and no enhanced status code (greeting, EHLO, 354).
     pub const fn bare(code: u16, text: &'static str) -> Reply {
-        Reply { code, enhanced: None, text: Cow::Borrowed(text.as_bytes()) }
+        Reply { code, enhanced: None, text: Cow::Borrowed(text.as_bytes()), origin: Origin::Ours }
     }
 
     /// A reply with a text made now. Octets that could break the protocol become blanks; LF
@@ -67,7 +84,7 @@ impl Reply {
                 *b = b' ';
             }
         }
-        Reply { code, enhanced, text: Cow::Owned(text) }
+        Reply { code, enhanced, text: Cow::Owned(text), origin: Origin::Ours }
     }
 
     /// Reads `451 4.3.0 try later` (code, optional enhanced code, text), as people write it in
@@ -91,6 +108,17 @@ impl Reply {
             Some(_) => None,
             None => Some(Reply::made(code, None, rest)),
         }
+    }
+
+    /// The same code with other text, by the same speaker.
+    pub fn with_text(&self, text: impl Into<Cow<'static, [u8]>>) -> Reply {
+        let (code, enhanced, origin) = (self.code, self.enhanced, self.origin);
+        Reply { code, enhanced, text: text.into(), origin }
+    }
+
+    /// The same words as a peer's.
+    pub fn by_peer(self) -> Reply {
+        Reply { origin: Origin::Peer, ..self }
     }
 
     /// The first digit of the code: 2 done, 3 go on, 4 not now, 5 never.
@@ -269,7 +297,8 @@ impl ReplyParser {
             return Ok(None);
         }
         let done = std::mem::take(self);
-        Ok(Some(Reply { code, enhanced: done.enhanced, text: Cow::Owned(done.text) }))
+        let (enhanced, text) = (done.enhanced, Cow::Owned(done.text));
+        Ok(Some(Reply { code, enhanced, text, origin: Origin::Peer }))
     }
 
     /// Lines of an unfinished reply have come.

@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU16;
 
-use crate::base::{Enhanced, Reply};
+use crate::base::{Enhanced, Origin, Reply};
 
 /// Octets of a text that are kept.
 const MAX_TEXT: usize = 512;
@@ -39,12 +39,14 @@ pub(super) struct Replies {
 
 /// A reply as it is kept.
 pub(super) fn shortened(reply: &Reply) -> Reply {
-    let text = &reply.text[..reply.text.len().min(MAX_TEXT)];
-    Reply { code: reply.code, enhanced: reply.enhanced, text: text.to_vec().into() }
+    reply.with_text(reply.text[..reply.text.len().min(MAX_TEXT)].to_vec())
 }
 
-fn key(reply: &Reply) -> (u16, Option<Enhanced>, &[u8]) {
-    (reply.code, reply.enhanced, &reply.text)
+/// What makes replies different.
+type Key<'a> = (u16, Option<Enhanced>, &'a [u8], Origin);
+
+fn key(reply: &Reply) -> Key<'_> {
+    (reply.code, reply.enhanced, &reply.text, reply.origin)
 }
 
 impl Replies {
@@ -60,16 +62,17 @@ impl Replies {
 
     /// Keeps a reply for one more user.
     pub(super) fn keep(&mut self, reply: &Reply) -> ReplyId {
-        let (code, text) = (reply.code, &reply.text[..reply.text.len().min(MAX_TEXT)]);
-        match self.find((code, reply.enhanced, text)) {
+        let text = &reply.text[..reply.text.len().min(MAX_TEXT)];
+        match self.find((reply.code, reply.enhanced, text, reply.origin)) {
             Ok(at) => self.share(at),
             Err(at) if self.order.len() < MAX_TEXTS => self.add(at, shortened(reply)),
-            // Full: the code says the most important, and there are 400 of them.
+            // Full: the code and its speaker say the most important, and there are 400 codes.
             Err(_) => {
-                let code = code.clamp(200, 599);
-                match self.find((code, None, b"")) {
+                let code = reply.code.clamp(200, 599);
+                let bare = Reply { origin: reply.origin, ..Reply::bare(code, "") };
+                match self.find(key(&bare)) {
                     Ok(at) => self.share(at),
-                    Err(at) => self.add(at, Reply::bare(code, "")),
+                    Err(at) => self.add(at, bare),
                 }
             }
         }
@@ -95,7 +98,7 @@ impl Replies {
     }
 
     /// Where in the order it stands, or would.
-    fn find(&self, wanted: (u16, Option<Enhanced>, &[u8])) -> Result<usize, usize> {
+    fn find(&self, wanted: Key<'_>) -> Result<usize, usize> {
         self.order.binary_search_by(|p| key(&self.entries[usize::from(*p)].reply).cmp(&wanted))
     }
 
@@ -152,6 +155,14 @@ mod tests {
     }
 
     #[test]
+    fn the_same_words_of_two_speakers_are_two_replies() {
+        let mut replies = Replies::default();
+        let ours = replies.keep(&reply(450, "busy"));
+        let theirs = replies.keep(&reply(450, "busy").by_peer());
+        assert!(ours != theirs && replies.get(theirs).origin == Origin::Peer);
+    }
+
+    #[test]
     fn a_new_text_each_time_fills_a_bounded_table() {
         let mut replies = Replies::default();
         let text = |n: usize| format!("{n} {}", "x".repeat(8192));
@@ -161,6 +172,9 @@ mod tests {
         assert!(replies.entries.iter().all(|e| e.reply.text.len() <= MAX_TEXT));
         let kept = replies.get(ids[99_999]);
         assert_eq!((kept.code, kept.text.len()), (499, 0));
+        let theirs = replies.keep(&reply(499, "another").by_peer());
+        assert_eq!(replies.get(theirs).origin, Origin::Peer);
+        replies.release(theirs);
         for id in ids {
             replies.release(id);
         }

@@ -59,9 +59,9 @@ pub struct Told {
     pub recipient: u32,
     /// What.
     pub fate: Fate,
-    /// The last words of the next server, or ours.
+    /// The last words of the next server, or ours; their origin tells.
     pub reply: Option<Reply>,
-    /// The next server's host: a name or an IP address.
+    /// The next server's host: a name or an IP address. Not named where the words are ours.
     pub remote: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::text::{Form, field, safe, utf8_addr, utf8_addr_again, xtext_decoded};
 use super::{Fate, Original, Told};
-use crate::base::{Domain, Enhanced, Recipient, Reply, Wall, literal_of};
+use crate::base::{Domain, Enhanced, Origin, Recipient, Reply, Wall, literal_of};
 
 /// Octets of a next server's words that are passed on.
 pub(super) const MAX_WORDS: usize = 1000;
@@ -51,11 +51,17 @@ fn about(out: &mut Vec<u8>, recipient: &Recipient, told: &Told, now: Wall, form:
     };
     field(out, "Action", action);
     field(out, "Status", &status(told).to_string());
-    if let Some(remote) = told.remote.as_deref().and_then(mta_name) {
-        field(out, "Remote-MTA", &format!("dns; {}", safe(remote.as_bytes(), 400, form)));
-    }
-    if let Some(reply) = &told.reply {
-        field(out, "Diagnostic-Code", &format!("smtp; {}", words_of(reply, form)));
+    match &told.reply {
+        Some(reply) if reply.origin == Origin::Peer => {
+            if let Some(remote) = told.remote.as_deref().and_then(mta_name) {
+                field(out, "Remote-MTA", &format!("dns; {}", safe(remote.as_bytes(), 400, form)));
+            }
+            field(out, "Diagnostic-Code", &format!("smtp; {}", words_of(reply, form)));
+        }
+        // No other server reported this: RFC 3464 section 2.3.5 wants no Remote-MTA then, and
+        // section 2.3.6 a type that does not claim that SMTP's words follow.
+        Some(reply) => field(out, "Diagnostic-Code", &format!("X-MailFlux; {}", own(reply, form))),
+        None => {}
     }
     match told.fate {
         Fate::Failed | Fate::Relayed => field(out, "Last-Attempt-Date", &now.rfc5322()),
@@ -102,12 +108,19 @@ fn status(told: &Told) -> Enhanced {
 
 /// A reply's code and text on one line.
 pub(super) fn words_of(reply: &Reply, form: Form) -> String {
-    let one_line = Reply {
-        code: reply.code,
-        enhanced: reply.enhanced,
-        text: reply.text.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect(),
-    };
+    let blank = |b: &u8| if *b == b'\n' { b' ' } else { *b };
+    let one_line = reply.with_text(reply.text.iter().map(blank).collect::<Vec<u8>>());
     safe(&one_line.on_one_line(), MAX_WORDS, form)
+}
+
+/// Our own words, without the code that they have in lists.
+pub(super) fn own(reply: &Reply, form: Form) -> String {
+    let one_line: Vec<u8> =
+        reply.text.iter().map(|b| if *b == b'\n' { b' ' } else { *b }).collect();
+    match one_line.is_empty() {
+        true => reply.enhanced_or_general().to_string(),
+        false => safe(&one_line, MAX_WORDS, form),
+    }
 }
 
 /// A host as an MTA's name (RFC 3464 section 2.1.2), when it can be one.

@@ -37,15 +37,15 @@ fn envelope(from: &str, rcpts: &[&str]) -> Envelope {
 }
 
 fn refused(text: impl Into<Vec<u8>>) -> Reply {
-    Reply { code: 550, enhanced: Some(Enhanced(5, 1, 1)), text: text.into().into() }
+    Reply::fixed(550, Enhanced(5, 1, 1), "").by_peer().with_text(text.into())
 }
 
 fn told(recipient: u32, fate: Fate) -> Told {
     let reply = match fate {
         Fate::Failed => refused("no such user"),
-        Fate::Expired => Reply::fixed(451, Enhanced(4, 4, 1), "connection refused"),
-        Fate::Delayed { .. } => Reply::fixed(450, Enhanced(4, 2, 1), "busy"),
-        Fate::Relayed => Reply::fixed(250, Enhanced(2, 1, 5), "ok"),
+        Fate::Expired => Reply::fixed(451, Enhanced(4, 4, 1), "connection refused").by_peer(),
+        Fate::Delayed { .. } => Reply::fixed(450, Enhanced(4, 2, 1), "busy").by_peer(),
+        Fate::Relayed => Reply::fixed(250, Enhanced(2, 1, 5), "ok").by_peer(),
     };
     Told { recipient, fate, reply: Some(reply), remote: Some("mx.example.net".into()) }
 }
@@ -433,6 +433,27 @@ fn dsn_parameters_are_given_back_decoded() {
     let status = Parsed::of(&compose(&plan, &envelope, CONTENT)).status();
     assert_eq!(get(&status[0], "Original-Envelope-Id"), Some("a\\x0d\\x0aInjected: yes+"));
     assert_eq!(get(&status[1], "Original-Recipient"), Some("r\\x0afc; a\\x0d\\x0aInjected: yes+4"));
+}
+
+#[test]
+fn our_own_words_are_not_put_into_a_server_s_mouth() {
+    let ours = Reply::made(451, Some(Enhanced(4, 4, 1)), "cannot connect to 192.0.2.1:25\nat all");
+    let about = |reply: Reply| {
+        let parsed = bounce_with(reply);
+        (parsed.status().remove(1), parsed.words())
+    };
+    let (status, words) = about(ours.clone());
+    assert_eq!(get(&status, "Remote-MTA"), None);
+    let diagnostic = "X-MailFlux; cannot connect to 192.0.2.1:25 at all";
+    assert_eq!(get(&status, "Diagnostic-Code"), Some(diagnostic));
+    assert!(words.contains("The reason:") && !words.contains("The answer"), "{words}");
+    let (status, words) = about(ours.by_peer());
+    assert_eq!(get(&status, "Remote-MTA"), Some("dns; mx.example.net"));
+    let diagnostic = "smtp; 451 4.4.1 cannot connect to 192.0.2.1:25 at all";
+    assert_eq!(get(&status, "Diagnostic-Code"), Some(diagnostic));
+    assert!(words.contains("The answer of mx.example.net:"), "{words}");
+    let (status, _) = about(Reply::bare(550, ""));
+    assert_eq!(get(&status, "Diagnostic-Code"), Some("X-MailFlux; 5.0.0"));
 }
 
 #[test]

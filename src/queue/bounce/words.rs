@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::status::{mta_name, words_of};
+use super::status::{mta_name, own, words_of};
 use super::text::{Form, paragraph, safe};
 use super::{Fate, Original, Told};
-use crate::base::Wall;
+use crate::base::{Origin, Wall};
 
 /// The subject of a notification and its first sentences.
 pub(super) fn subject(told: &[Told]) -> &'static str {
@@ -84,12 +84,15 @@ fn one(out: &mut String, original: &Original<'_>, told: &Told) {
     out.push_str("\r\n");
     paragraph(out, "  ", &format!("<{address}>"));
     let Some(reply) = &told.reply else { return };
-    let said = match told.remote.as_deref().and_then(mta_name) {
-        Some(remote) => format!("The answer of {remote}:"),
-        None => "The answer:".into(),
+    let (said, words) = match (reply.origin, told.remote.as_deref().and_then(mta_name)) {
+        (Origin::Ours, _) => ("The reason:".into(), own(reply, Form::Utf8)),
+        (Origin::Peer, Some(remote)) => {
+            (format!("The answer of {remote}:"), words_of(reply, Form::Utf8))
+        }
+        (Origin::Peer, None) => ("The answer:".into(), words_of(reply, Form::Utf8)),
     };
     paragraph(out, "    ", &said);
-    paragraph(out, "    ", &words_of(reply, Form::Utf8));
+    paragraph(out, "    ", &words);
 }
 
 /// A time as people say it, in its largest unit.

@@ -234,5 +234,5 @@ fn hinted(reply: &Reply, login: &Login) -> Reply {
         text.extend(words.iter().map(|b| if b.is_ascii_control() { b' ' } else { *b }));
     }
     text.extend_from_slice(format!(" ({hint})").as_bytes());
-    clip(&Reply { code: reply.code, enhanced: reply.enhanced, text: text.into() })
+    clip(&reply.with_text(text))
 }

@@ -140,7 +140,7 @@ mod tests {
         {
             assert_eq!(parse(line), Extensions { size: Some(0), ..none.clone() }, "{line}");
         }
-        let octets = Reply { code: 250, enhanced: None, text: b"x\n\xff\xfe DSN\nDSN"[..].into() };
+        let octets = Reply::bare(250, "").with_text(&b"x\n\xff\xfe DSN\nDSN"[..]);
         assert_eq!(Extensions::parse(&octets), Extensions { dsn: true, ..none });
         assert_eq!(parse("x\nLIMITS RCPTMAX=5000000000").rcpt_max, Some(u32::MAX));
     }

@@ -386,8 +386,7 @@ pub(super) fn is_limit(reply: &Reply) -> bool {
 
 /// The reply with at most [`MAX_REPLY_TEXT`] octets of text.
 pub(super) fn clip(reply: &Reply) -> Reply {
-    let text = &reply.text[..reply.text.len().min(MAX_REPLY_TEXT)];
-    Reply { code: reply.code, enhanced: reply.enhanced, text: text.to_vec().into() }
+    reply.with_text(reply.text[..reply.text.len().min(MAX_REPLY_TEXT)].to_vec())
 }
 
 /// Appends a parameter if its value can stand in a command line. The values were checked when they

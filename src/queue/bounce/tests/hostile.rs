@@ -90,7 +90,10 @@ fn hostile_words_stay_words() {
     ];
     for text in hostile {
         for enhanced in [None, Some(Enhanced(5, 1, 1))] {
-            let parsed = bounce_with(Reply { code: 550, enhanced, text: text.clone().into() });
+            let parsed = bounce_with(Reply {
+                enhanced,
+                ..Reply::bare(550, "").by_peer().with_text(text.clone())
+            });
             assert!(parsed.octets.is_ascii());
             assert!(parsed.octets.len() < 12_000, "{}", parsed.octets.len());
             assert_eq!(get(&parsed.header, "Injected"), None);
