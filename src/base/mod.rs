@@ -7,6 +7,7 @@ mod address;
 mod envelope;
 mod failure;
 mod id;
+mod idna;
 mod log_format;
 mod nearest;
 mod net;
@@ -23,6 +24,7 @@ pub use address::{
 pub use envelope::{BodyType, Client, Envelope, Notify, Protocol, Recipient, Ret, Status};
 pub use failure::{Failure, cause, exit};
 pub use id::{Leg, MessageId, SessionId};
+pub use idna::domain_to_ascii;
 pub use log_format::LogFormat;
 pub use nearest::nearest;
 pub use net::{DomainPattern, IpNet, IpNetError};

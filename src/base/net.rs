@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::Domain;
+use super::{Domain, domain_to_ascii};
 
 /// An IP network, such as `192.0.2.0/24` or `2001:db8::/32`; an address alone is a network of one.
 ///
@@ -124,11 +124,13 @@ impl fmt::Debug for IpNet {
 
 /// A domain, `example.org`, or all its subdomains and not itself, `.example.org`.
 ///
-/// Upper and lower case of ASCII are the same (RFC 5321 section 2.4). An address literal fits no
-/// pattern.
+/// Upper and lower case are the same (RFC 5321 section 2.4), and so are a name beyond ASCII and its
+/// A-labels (RFC 5890 section 2.3.2.1). An address literal fits no pattern.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct DomainPattern {
-    /// In lower case, without the leading dot.
+    /// As it was written, in lower case, without the leading dot.
+    shown: Box<str>,
+    /// The same in ASCII.
     name: Box<str>,
     subdomains: bool,
 }
@@ -136,6 +138,7 @@ pub struct DomainPattern {
 impl DomainPattern {
     /// Whether a domain name fits.
     pub fn matches_name(&self, name: &str) -> bool {
+        let name = domain_to_ascii(name).unwrap_or(name.into());
         let (name, own) = (name.as_bytes(), self.name.as_bytes());
         let Some(start) = name.len().checked_sub(own.len()) else { return false };
         if !name[start..].eq_ignore_ascii_case(own) {
@@ -167,7 +170,8 @@ impl FromStr for DomainPattern {
             return Err(());
         }
         Ok(DomainPattern {
-            name: name.to_ascii_lowercase().into(),
+            shown: name.to_lowercase().into(),
+            name: domain_to_ascii(name).ok_or(())?.to_ascii_lowercase().into(),
             subdomains: name.len() < text.len(),
         })
     }
@@ -175,7 +179,7 @@ impl FromStr for DomainPattern {
 
 impl fmt::Display for DomainPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.subdomains { "." } else { "" }, self.name)
+        write!(f, "{}{}", if self.subdomains { "." } else { "" }, self.shown)
     }
 }
 
@@ -255,6 +259,10 @@ mod tests {
         assert!(!fits(".example.org", ".example.org"));
         assert!(!fits(".example.org", "badexample.org"));
         assert!(!fits("grün.example", "xün.example"));
+        assert!(fits("Grün.example", "GRÜN.example"));
+        assert!(fits("grün.example", "XN--grn-ioa.example"));
+        assert!(fits(".xn--grn-ioa.example", "a.grün.example"));
+        assert_eq!("Grün.example".parse::<DomainPattern>().unwrap().to_string(), "grün.example");
         let pattern: DomainPattern = "1.2.3.4".parse().unwrap();
         assert!(!pattern.matches(Domain::Literal("[1.2.3.4]")));
         for wrong in ["", ".", "..a", "a b", "[1.2.3.4]", ".[1.2.3.4]", "a.", "*", "a@b"] {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::base::domain_to_ascii;
+
 /// Octets of a name on the wire at most, lengths of labels and the root included (RFC 1035
 /// section 2.3.4).
 const MAX_WIRE: usize = 255;
@@ -14,9 +16,11 @@ const MAX_LABEL: usize = 63;
 pub struct Name(Box<str>);
 
 impl Name {
-    /// Reads a name as people write it; a last dot makes no difference. None when it is no name.
+    /// Reads a name as people write it, also one beyond ASCII; a last dot makes no difference. None
+    /// when it is no name.
     pub fn parse(text: &str) -> Option<Name> {
-        let text = text.strip_suffix('.').unwrap_or(text);
+        let text = domain_to_ascii(text)?;
+        let text = text.strip_suffix('.').unwrap_or(&text);
         Name::from_labels(text.split('.').map(str::as_bytes))
     }
 
@@ -98,7 +102,10 @@ mod tests {
         let show = |text: &str| Name::parse(text).map(|n| n.to_string());
         assert_eq!(show("Mail.Example.ORG.").as_deref(), Some("mail.example.org"));
         assert_eq!(show("_dmarc.x-1").as_deref(), Some("_dmarc.x-1"));
-        for wrong in ["", ".", "a..b", ".a", "a b", "a\\.b", "grün.example", "a/b", "a\u{0}b"] {
+        assert_eq!(show("Grün.example").as_deref(), Some("xn--grn-ioa.example"));
+        for wrong in
+            ["", ".", "a..b", ".a", "a b", "a\\.b", "gr\u{200b}ün.example", "a/b", "a\u{0}b"]
+        {
             assert_eq!(show(wrong), None, "{wrong:?}");
         }
         assert!(Name::parse(&"a".repeat(63)).is_some() && Name::parse(&"a".repeat(64)).is_none());

@@ -6,6 +6,10 @@
 //! message goes to it, as the probe: if it lives, it is taken back by that, and if not, that one
 //! message comes back to be chosen for again. When no server of a route takes mail, the mail waits
 //! for the one that may be probed first.
+//!
+//! A server that delivers directly is as its destination for the recipient's domain is: when no
+//! host of that domain can be reached, the domain's mail goes on to the next server of its route,
+//! and all other mail as before.
 
 use super::routes::Group;
 use super::server::{Server, State};
@@ -13,16 +17,25 @@ use super::{Queue, ServerId};
 use crate::base::{Now, Time};
 
 impl Queue {
-    /// The server of a route for one more message; none when the route names no server.
-    pub fn choose(&mut self, route: &[Group], now: Now) -> Option<ServerId> {
+    /// The server of a route for one more message to this recipient domain; none when the route
+    /// names no server. For one that delivers directly, ask [`Queue::destination`] then.
+    pub fn choose(&mut self, route: &[Group], domain: &str, now: Now) -> Option<ServerId> {
         // Nearly all configurations have one server.
         if let [group] = route {
             if let [(only, _)] = group.0[..] {
                 return Some(only);
             }
         }
-        let (servers, rng) = (&self.servers, &mut self.rng);
-        let takes = |id: &ServerId| takes(&servers[usize::from(id.0)], now.time);
+        let states: Vec<(ServerId, bool, Time)> = route
+            .iter()
+            .flat_map(|group| &group.0)
+            .map(|(id, _)| {
+                let server = &self.servers[usize::from(self.at_domain(*id, domain).0)];
+                (*id, takes(server, now.time), probe_time(server))
+            })
+            .collect();
+        let rng = &mut self.rng;
+        let takes = |id: &ServerId| states.iter().any(|(one, takes, _)| one == id && *takes);
         for group in route {
             let usable = || group.0.iter().filter(|(id, _)| takes(id));
             let total: u32 = usable().map(|(_, weight)| *weight).sum();
@@ -37,17 +50,16 @@ impl Queue {
                 }
             }
         }
-        let all = route.iter().flat_map(|group| group.0.iter().map(|(id, _)| *id));
-        all.min_by_key(|id| self.probe_time(*id))
+        states.iter().min_by_key(|(_, _, probe)| *probe).map(|(id, _, _)| *id)
     }
+}
 
-    /// When a server that takes no mail may be probed.
-    fn probe_time(&self, id: ServerId) -> Time {
-        match self.servers[usize::from(id.0)].state {
-            State::Open { .. } => Time::ZERO,
-            State::BackingOff { until } => until,
-            State::Paused | State::Gone => Time::NEVER,
-        }
+/// When a server that takes no mail may be probed.
+fn probe_time(server: &Server) -> Time {
+    match server.state {
+        State::Open { .. } => Time::ZERO,
+        State::BackingOff { until } => until,
+        State::Paused | State::Gone => Time::NEVER,
     }
 }
 

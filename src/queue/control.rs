@@ -66,7 +66,7 @@ impl Queue {
             self.retry(counter);
         }
         for server in 0..self.servers.len() {
-            self.probe_server(ServerId(server as u16), now);
+            self.probe_one(ServerId(server as u16), now);
         }
     }
 
@@ -163,26 +163,40 @@ impl Queue {
     }
 
     /// Stops giving mail to a server, until [`Queue::resume_server`], [`Queue::probe_server`] or
-    /// [`Queue::flush`].
+    /// [`Queue::flush`]. One that delivers directly is meant with all its destinations, those too
+    /// that are yet to come; so it is in the other three.
     pub fn pause_server(&mut self, server: ServerId, now: Now) {
-        let server = &mut self.servers[usize::from(server.0)];
-        if server.state != State::Gone {
-            server.enter(State::Paused, now.time);
+        for id in self.with_destinations(server) {
+            let server = &mut self.servers[usize::from(id.0)];
+            if server.state != State::Gone {
+                server.enter(State::Paused, now.time);
+            }
         }
     }
 
     /// Gives mail to a server again, as if nothing had ever been wrong with it.
     pub fn resume_server(&mut self, server: ServerId, now: Now) {
-        let server = &mut self.servers[usize::from(server.0)];
-        if server.state != State::Gone {
-            server.reopen(now.time);
+        for id in self.with_destinations(server) {
+            let server = &mut self.servers[usize::from(id.0)];
+            if server.state != State::Gone {
+                server.reopen(now.time);
+            }
         }
     }
 
     /// Lets a server that backs off or is paused be probed now, if there is mail for it.
     pub fn probe_server(&mut self, server: ServerId, now: Now) {
+        for id in self.with_destinations(server) {
+            self.probe_one(id, now);
+        }
+    }
+
+    fn probe_one(&mut self, server: ServerId, now: Now) {
         let server = &mut self.servers[usize::from(server.0)];
-        if matches!(server.state, State::BackingOff { .. } | State::Paused) {
+        // Nothing is ever connected for the line of a direct server: it is open, or it is not.
+        if server.limits.direct && server.state == State::Paused {
+            server.reopen(now.time);
+        } else if matches!(server.state, State::BackingOff { .. } | State::Paused) {
             server.enter(State::BackingOff { until: now.time }, now.time);
         }
     }

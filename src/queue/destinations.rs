@@ -48,6 +48,9 @@ impl Queue {
         let mut server = Server::new(&format!("{}/{domain}", parent.name), parent.limits, now.time);
         server.destination = Some(Destination { of, domain: domain.clone() });
         server.limits.direct = false;
+        if parent.state == State::Paused {
+            server.enter(State::Paused, now.time);
+        }
         let id = ServerId(at as u16);
         match self.servers.get_mut(at) {
             Some(free) => {
@@ -74,7 +77,11 @@ impl Queue {
             let is_quiet = match server.state {
                 State::Open { .. } | State::Gone => true,
                 State::BackingOff { until } => until <= now.time,
-                State::Paused => false,
+                // What is paused with its parent would be so again.
+                State::Paused => server
+                    .destination
+                    .as_ref()
+                    .is_some_and(|d| self.servers[usize::from(d.of.0)].state == State::Paused),
             };
             server.destination.is_some()
                 && is_quiet
@@ -83,6 +90,23 @@ impl Queue {
         })?;
         self.destinations.hand = at + 1;
         Some(at)
+    }
+
+    /// The server whose fate mail for this domain shares when it is given to `server`: its
+    /// destination, when there is one already.
+    pub(super) fn at_domain(&self, server: ServerId, domain: &str) -> ServerId {
+        if !self.servers[usize::from(server.0)].limits.direct {
+            return server;
+        }
+        let key = (server, domain.to_ascii_lowercase().into());
+        self.destinations.by_domain.get(&key).copied().unwrap_or(server)
+    }
+
+    /// A server, and the destinations that have its settings.
+    pub(super) fn with_destinations(&self, server: ServerId) -> Vec<ServerId> {
+        let all = (0..self.servers.len()).map(|at| ServerId(at as u16));
+        let meant = |id: &ServerId| *id == server || self.settings_of(*id) == server;
+        all.filter(meant).collect()
     }
 
     /// The next server whose settings this one has: itself, unless it is a destination.
@@ -116,14 +140,15 @@ impl Queue {
         for at in 0..self.servers.len() {
             let Some(of) = self.servers[at].destination.as_ref().map(|d| d.of) else { continue };
             let parent = &self.servers[usize::from(of.0)];
-            let (limits, lives) =
-                (parent.limits, parent.limits.direct && parent.state != State::Gone);
+            let (limits, state) = (parent.limits, parent.state);
+            let lives = limits.direct && state != State::Gone;
             let server = &mut self.servers[at];
             server.limits = super::ServerLimits { direct: false, ..limits };
             match (lives, server.state) {
-                (false, State::Gone) | (true, State::Open { .. } | State::BackingOff { .. }) => {}
+                (true, State::Gone) if state == State::Paused => server.enter(state, now.time),
+                (true, State::Gone) => server.reopen(now.time),
+                (true, _) | (false, State::Gone) => {}
                 (false, _) => server.enter(State::Gone, now.time),
-                (true, _) => server.reopen(now.time),
             }
         }
     }

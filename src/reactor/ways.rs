@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::core::Core;
-use crate::base::{Address, Domain, Enhanced, Envelope, Now, Reply, Status};
+use crate::base::{Address, Domain, Enhanced, Envelope, Now, Reply, Status, domain_to_ascii};
 use crate::config::{Config, NextServerSettings, SystemNames, Way};
 use crate::dns::{Families, Fault, Found, Hosts, MailHosts, ResolvConf, Resolver};
 use crate::journal::{Ending, What};
@@ -68,15 +68,17 @@ impl<D: Disk> Core<D> {
         rcpt: &Address,
         now: Now,
     ) -> Option<ServerId> {
-        let chosen = self.queue.choose(self.routes.route(from, rcpt), now)?;
-        if self.servers[usize::from(chosen.0)].terms.way != Way::Direct {
-            return Some(chosen);
-        }
         let domain = match rcpt.domain() {
             Some(Domain::Name(domain) | Domain::Literal(domain)) => domain,
             // RFC 5321 section 4.5.1: postmaster without a domain is ours.
             None => &self.config.server.hostname,
         };
+        // One domain is one destination, however it is written.
+        let domain = &*domain_to_ascii(domain).unwrap_or(domain.into());
+        let chosen = self.queue.choose(self.routes.route(from, rcpt), domain, now)?;
+        if self.servers[usize::from(chosen.0)].terms.way != Way::Direct {
+            return Some(chosen);
+        }
         Some(self.queue.destination(chosen, domain, now))
     }
 

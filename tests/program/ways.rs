@@ -318,3 +318,50 @@ fn a_probe_waits_until_its_name_is_known() {
     let (code, json) = probe("nowhere.test");
     assert_eq!((code, json["failed"].as_str()), (Some(69), Some("dns")), "{json}");
 }
+
+#[test]
+fn a_domain_that_cannot_be_reached_goes_on_to_the_next_server_of_its_route() {
+    let Some(dns) = Dns::start(&[
+        "--host-record=up.test,127.0.0.1",
+        "--host-record=down.test,127.0.0.3",
+        "--host-record=xn--grn-ioa.test,127.0.0.1",
+    ]) else {
+        return;
+    };
+    let (direct, relay) = (Next::new(), Next::new());
+    let setup = setup("mx", direct.address, dns.address)
+        .set("next_server.relay.host=127.0.0.1")
+        .set(&format!("next_server.relay.port={}", relay.address.port()))
+        .set("routes.*=default, relay");
+    let server = setup.start();
+    submit(&server, &["b@down.test"], HELLO);
+    assert_eq!(relay.wait(1)[0].to, ["<b@down.test>"], "{}", server.log());
+    submit(&server, &["b@up.test", "c@XN--GRN-ioa.test"], HELLO);
+    direct.wait(2);
+    assert_eq!(relay.count(), 1, "{}", server.log());
+    // A domain beyond ASCII has the same destination, and is paused with it.
+    setup.say(&["next", "pause", "default"]);
+    let mut client = server.ehlo();
+    assert_eq!(client.command("MAIL FROM:<a@sender.test> SMTPUTF8").code, 250);
+    assert_eq!(client.command("RCPT TO:<d@Grün.test>").code, 250);
+    assert_eq!(client.command("DATA").code, 354);
+    assert_eq!(client.command("Subject: x\r\n\r\nbody\r\n.").code, 250);
+    assert_eq!(relay.wait(2)[1].to, ["<d@Grün.test>"], "{}", server.log());
+    assert_eq!(direct.count(), 2, "{}", server.log());
+}
+
+/// What a sender is told when no server ever said a word.
+#[test]
+fn nobody_is_quoted_who_said_nothing() {
+    let bounces = Next::new();
+    let setup = eager(free_address())
+        .set("queue.expire=1s")
+        .set("next_server.bounces.host=127.0.0.1")
+        .set(&format!("next_server.bounces.port={}", bounces.address.port()))
+        .set("routes.sender.test=bounces");
+    let server = setup.start();
+    submit(&server, &["b@x.test"], HELLO);
+    let told = bounces.wait(1)[0].text();
+    assert!(told.contains("Diagnostic-Code: X-MailFlux; cannot connect to 127.0.0.1:"), "{told}");
+    assert!(!told.contains("Remote-MTA") && told.contains("The reason:"), "{told}");
+}

@@ -12,18 +12,18 @@ fn route(groups: &[&[(ServerId, u32)]]) -> Vec<Group> {
 fn the_first_that_takes_mail_and_one_message_as_the_probe() {
     let mut q = queue();
     let way = route(&[&[(A, 1)], &[(B, 1)]]);
-    assert_eq!(q.choose(&way, at(0)), Some(A));
+    assert_eq!(q.choose(&way, "x.test", at(0)), Some(A));
     q.failed(A, &down(), at(0));
-    assert_eq!(q.choose(&way, at(1)), Some(B));
+    assert_eq!(q.choose(&way, "x.test", at(1)), Some(B));
     // Its wait is over: one message is the probe, the others go on as before.
     let later = at(HOUR);
-    assert_eq!(q.choose(&way, later), Some(A));
+    assert_eq!(q.choose(&way, "x.test", later), Some(A));
     add(&mut q, 1, later);
-    assert_eq!(q.choose(&way, later), Some(B));
+    assert_eq!(q.choose(&way, "x.test", later), Some(B));
     let probe = q.take(A).unwrap();
-    assert_eq!(q.choose(&way, later), Some(B));
+    assert_eq!(q.choose(&way, "x.test", later), Some(B));
     q.alive(A, later);
-    assert_eq!(q.choose(&way, later), Some(A));
+    assert_eq!(q.choose(&way, "x.test", later), Some(A));
     q.finished(probe, &[outcome(0, Ending::Delivered)], later);
     is_empty(&q);
 }
@@ -34,21 +34,21 @@ fn when_none_takes_mail_it_waits_for_the_one_that_may_be_probed_first() {
     let way = route(&[&[(A, 1)], &[(B, 1)]]);
     q.failed(B, &down(), at(0));
     q.failed(A, &down(), at(5));
-    assert_eq!(q.choose(&way, at(6)), Some(B));
+    assert_eq!(q.choose(&way, "x.test", at(6)), Some(B));
     q.pause_server(B, at(6));
-    assert_eq!(q.choose(&way, at(6)), Some(A));
-    assert_eq!(q.choose(&[], at(6)), None);
-    assert_eq!(q.choose(&route(&[&[(B, 1)]]), at(6)), Some(B), "there is no other way");
+    assert_eq!(q.choose(&way, "x.test", at(6)), Some(A));
+    assert_eq!(q.choose(&[], "x.test", at(6)), None);
+    assert_eq!(q.choose(&route(&[&[(B, 1)]]), "x.test", at(6)), Some(B), "there is no other way");
 }
 
 #[test]
 fn shares_go_by_weight() {
     let mut q = queue();
     let way = route(&[&[(A, 3), (B, 1)]]);
-    let to_a = (0..4000).filter(|_| q.choose(&way, at(0)) == Some(A)).count();
+    let to_a = (0..4000).filter(|_| q.choose(&way, "x.test", at(0)) == Some(A)).count();
     assert!((2800..3200).contains(&to_a), "{to_a}");
     q.failed(A, &down(), at(0));
-    assert!((0..100).all(|_| q.choose(&way, at(0)) == Some(B)));
+    assert!((0..100).all(|_| q.choose(&way, "x.test", at(0)) == Some(B)));
 }
 
 fn with(limits: ServerLimits) -> Queue {
@@ -89,6 +89,51 @@ fn each_domain_has_a_fate_of_its_own() {
     assert_eq!(attempt(&mut q, two, Ending::Delivered, at(1)), (2, 1));
     let names: Vec<&str> = q.servers(at(1)).map(|s| s.name).collect();
     assert_eq!(names, ["alpha", "alpha/one.test"], "those that are quiet are not shown");
+}
+
+const DIRECT: ServerLimits = ServerLimits { connections: 2, rate: None, direct: true };
+const HOST: ServerLimits = ServerLimits { direct: false, ..DIRECT };
+
+#[test]
+fn a_domain_that_cannot_be_reached_goes_on_to_the_next_server_and_others_do_not() {
+    let mut q =
+        Queue::new(config(), &[("direct".to_string(), DIRECT), ("relay".to_string(), HOST)], 1);
+    let way = route(&[&[(A, 1)], &[(B, 1)]]);
+    assert_eq!(q.choose(&way, "one.test", at(0)), Some(A), "nothing is known of it");
+    let one = q.destination(A, "one.test", at(0));
+    q.failed(one, &down(), at(0));
+    assert_eq!(q.choose(&way, "ONE.test", at(1)), Some(B));
+    assert_eq!(q.choose(&way, "two.test", at(1)), Some(A));
+    assert_eq!(q.choose(&route(&[&[(A, 1)]]), "one.test", at(1)), Some(A), "no other way");
+    assert_eq!(q.choose(&way, "one.test", at(HOUR)), Some(A), "the probe");
+    q.pause_server(B, at(1));
+    assert_eq!(q.choose(&way, "one.test", at(1)), Some(A), "it may be probed first");
+}
+
+#[test]
+fn who_pauses_a_direct_server_pauses_its_destinations() {
+    let mut q = with(DIRECT);
+    let one = q.destination(A, "one.test", at(0));
+    q.insert(id(1), at(0).wall, &[(0, one, Status::Pending)], at(0));
+    q.pause_server(A, at(1));
+    let two = q.destination(A, "two.test", at(1));
+    q.insert(id(2), at(0).wall, &[(0, two, Status::Pending)], at(1));
+    let wanted = |q: &Queue, now| [one, two].map(|id| q.connections_wanted(id, 0, at(now)));
+    assert_eq!((q.take(one), q.take(two), wanted(&q, 1)), (None, None, [0, 0]));
+    // A change of the configuration resumes nothing.
+    q.reconfigure(config(), &[("alpha".to_string(), DIRECT)], at(2));
+    assert_eq!(wanted(&q, 2), [0, 0]);
+    q.resume_server(A, at(3));
+    assert_eq!(wanted(&q, 3), [1, 1]);
+    // One destination can be paused alone, and a flush is for all.
+    q.pause_server(one, at(4));
+    assert_eq!(wanted(&q, 4), [0, 1]);
+    q.pause_server(A, at(5));
+    q.flush(at(6));
+    assert_eq!(wanted(&q, 6), [1, 1]);
+    let three = q.destination(A, "three.test", at(6));
+    q.insert(id(3), at(6).wall, &[(0, three, Status::Pending)], at(6));
+    assert_eq!(q.connections_wanted(three, 0, at(6)), 1);
 }
 
 #[test]
