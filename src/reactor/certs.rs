@@ -49,7 +49,7 @@ impl Certs {
         let mut system = None;
         for server in &config.next_servers {
             match client(server, &mut system) {
-                Ok(client) => certs.clients.extend(client.map(|c| (server.name.clone(), c))),
+                Ok(client) => drop(certs.clients.insert(server.name.clone(), client)),
                 Err(e) => errors.push(e),
             }
         }
@@ -135,9 +135,10 @@ fn readable_by_others(path: &Path) -> Option<String> {
 fn client(
     server: &NextServerSettings,
     system: &mut Option<Arc<RootCertStore>>,
-) -> Result<Option<ClientTls>, String> {
+) -> Result<ClientTls, String> {
     if server.tls == TlsPolicy::None {
-        return Ok(None);
+        // Only scouts use it.
+        return spoken_to_with(None, false);
     }
     let mut named = Vec::new();
     let roots = match &server.ca_file {
@@ -163,7 +164,11 @@ fn client(
         ));
     }
     let roots = WebPkiServerVerifier::builder_with_provider(roots, provider()).build().ok();
-    let verifier = roots.map(|roots| Arc::new(Judge { roots, named }));
+    spoken_to_with(roots.map(|roots| Arc::new(Judge { roots, named })), strict)
+}
+
+/// Whoever is `strict` has a verifier.
+fn spoken_to_with(verifier: Option<Arc<Judge>>, strict: bool) -> Result<ClientTls, String> {
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?
@@ -173,7 +178,7 @@ fn client(
         _ => builder.with_custom_certificate_verifier(Arc::new(Anybody(provider()))),
     };
     let config = Arc::new(config.with_no_client_auth());
-    Ok(Some(ClientTls { config, verifier, strict }))
+    Ok(ClientTls { config, verifier, strict })
 }
 
 fn system_roots() -> Arc<RootCertStore> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
 use super::login::Logins;
 use super::net::Token;
+use super::scout::Scouting;
 use super::secrets::Secrets;
 use super::secure::Secrecy;
 use super::store::Pending;
@@ -75,6 +76,7 @@ pub struct Core<D: Disk> {
     pub(super) servers: Vec<NextServerSettings>,
     /// After a change of routes: the message that takes its route anew next.
     pub(super) rerouting: Option<u64>,
+    pub(super) scouting: Scouting,
     /// Sessions of the sink are told of: not beside a relay, whose figures they would double.
     pub(super) tells_of_sink: bool,
 }
@@ -119,6 +121,7 @@ impl<D: Disk> Core<D> {
             next_system_look: Time::ZERO,
             secrets: Secrets::default(),
             draining: false,
+            scouting: Scouting::default(),
             tells_of_sink: false,
             config,
         }

@@ -37,6 +37,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// connections for what is left.
     pub fn dispatch(&mut self) {
         self.next.freed = false;
+        self.scout();
         self.core.sweep(self.now);
         self.core.reroute(self.now);
         if !self.core.may_forward() {

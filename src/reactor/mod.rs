@@ -28,6 +28,7 @@ mod output;
 mod probe;
 mod report;
 mod run;
+mod scout;
 mod secrets;
 mod secure;
 mod settle;

@@ -115,6 +115,8 @@ pub struct Outbound<S> {
     /// The greeting and EHLO went well: the server lives.
     pub ready: bool,
     idle_since: Time,
+    /// Since when the connection stands, until a scout was asked for.
+    pub(super) alone_since: Option<Time>,
     /// Messages it has been given.
     messages: u64,
     stage: Stage<S>,
@@ -146,6 +148,7 @@ impl<S> Outbound<S> {
             why: "closed".into(),
             ready: false,
             idle_since: now.time,
+            alone_since: None,
             messages: 0,
             stage: Stage::Dialing(dialing),
             sending: None,
@@ -179,6 +182,9 @@ impl<S> Outbound<S> {
             if let Some(after) = self.dial(net, core, now) {
                 return after;
             }
+        }
+        if self.purpose.is_scout() {
+            return self.scout(net, core, now);
         }
         let mut budget = BUDGET;
         while matches!(self.link.phase, Phase::Open | Phase::Handshake { .. }) {
@@ -250,6 +256,7 @@ impl<S> Outbound<S> {
             self.session.timeout(now.time);
             self.advance(core, now);
         }
+        self.wonder(core, now);
     }
 
     /// When the connection wants its next turn, whatever happens.
@@ -257,7 +264,7 @@ impl<S> Outbound<S> {
         match (&self.link.phase, &self.stage) {
             (Phase::Open, Stage::Dialing(dialing)) => dialing.deadline(),
             (Phase::Open, Stage::Talking) if self.is_idle() => self.idle_since.after(IDLE),
-            (Phase::Open, Stage::Talking) => self.session.deadline(),
+            (Phase::Open, Stage::Talking) => self.session.deadline().min(self.scout_at()),
             _ => self.link.deadline(),
         }
     }
@@ -294,6 +301,7 @@ impl<S> Outbound<S> {
                 let opened = What::Opened { peer, next: Some(&name) };
                 core.note(now, Some(self.id), None, opened);
                 self.session = core.client_session(self.server, peer, now);
+                self.alone_since = Some(now.time);
                 self.established(core, now);
                 return None;
             }
@@ -301,7 +309,9 @@ impl<S> Outbound<S> {
         };
         self.why = format!("cannot connect to {peer}: {}", cause(&problem)).into();
         let reply = Reply::made(451, Some(Enhanced(4, 4, 1)), self.why.to_string());
-        core.server_failed(self.server, &reply, now);
+        if !self.purpose.is_scout() {
+            core.server_failed(self.server, &reply, now);
+        }
         Some(After::Gone)
     }
 

@@ -23,6 +23,8 @@ pub enum Purpose {
     Mail,
     /// A probe; the transaction until it is begun.
     Probe(Option<Box<Transaction>>),
+    /// To find out whether TLS is spoken at once: see [`scout`](super::scout).
+    Scout,
 }
 
 /// A probe that is over.
@@ -47,6 +49,11 @@ impl Purpose {
             }
             _ => Verdict::Accept,
         }
+    }
+
+    /// It carries nothing, and nobody is judged by it.
+    pub fn is_scout(&self) -> bool {
+        matches!(self, Purpose::Scout)
     }
 
     /// It is a probe, and said all that it had to say.

@@ -143,6 +143,7 @@ impl<S> Outbound<S> {
     /// makeshift, a word about it.
     pub(super) fn established<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
         match core.policy(self.server).0 {
+            _ if self.purpose.is_scout() => self.start_tls(core, now),
             TlsPolicy::Implicit => self.start_tls(core, now),
             TlsPolicy::Opportunistic if core.is_plain(self.peer, now) => {
                 let remark = What::Remark("in the clear: TLS failed at this address not long ago");

@@ -89,6 +89,12 @@ impl<S> Tls<S> {
         self.connection.is_handshaking()
     }
 
+    /// What came first from the peer is TLS: a record of type handshake or alert (RFC 8446 section
+    /// 5.1).
+    pub fn is_answered(&self) -> bool {
+        matches!(self.first, [0x15 | 0x16, 3, ..])
+    }
+
     /// Records wait to be written.
     pub fn wants_write(&self) -> bool {
         self.connection.wants_write()

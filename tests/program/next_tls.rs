@@ -103,6 +103,34 @@ fn right_certificates_under_every_policy() {
     }
 }
 
+/// On a port for implicit TLS nobody greets: that is known long before the time for a greeting is
+/// over, and no server is disturbed by it that is only slow.
+#[test]
+fn a_silent_server_that_waits_for_tls_is_recognised() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    let Some(next) = PythonNext::start("implicit", &identity) else { return };
+    let Some(slow) = PythonNext::start("silent", &identity) else { return };
+    let slow_relay = relay(&slow, "localhost", "required", &authority);
+    let probe = || {
+        let mut command = crate::server::program();
+        let to = format!("127.0.0.1:{}", next.port);
+        command.args(["probe", "--json", "-n", &to, "--set", "next_server.tls=none"]);
+        crate::server::run_to_end(command.current_dir(slow_relay.0.dir.path()))
+    };
+    let (setup, server) = relay(&next, "localhost", "required", &authority);
+    let out = probe();
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((out.status.code(), json["failed"].as_str()), (Some(69), Some("tls")), "{json}");
+    assert!(json.to_string().contains("next_server.tls must be implicit"), "{json}");
+    logged(&server, "the server speaks TLS at once: next_server.tls must be implicit for it");
+    still_waits(&setup, &next);
+    logged(&slow_relay.1, "the server does not speak TLS at once");
+    assert!(!slow_relay.1.log().contains("must be implicit"), "{}", slow_relay.1.log());
+    let told = slow_relay.0.say(&["next", "list"]);
+    assert!(told.contains("ready"), "nobody is blamed: {told}");
+}
+
 #[test]
 fn wrong_certificates_stop_only_what_checks_them() {
     let (authority, stranger) = (Authority::new(), Authority::new());

@@ -122,6 +122,12 @@ impl ClientSession {
         self.lose(Fault::Tls { why: why.into(), required });
     }
 
+    /// The server wants TLS before any greeting. Called when the caller found that out.
+    pub fn tls_at_once(&mut self) {
+        let why = "the server speaks TLS at once: next_server.tls must be implicit for it";
+        self.lose(Fault::Tls { why: why.into(), required: true });
+    }
+
     /// Octets in the clear where TLS is to begin.
     pub(super) fn injected(&mut self) {
         self.protocol("octets in the clear behind the answer to STARTTLS".into());

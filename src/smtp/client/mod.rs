@@ -375,6 +375,11 @@ impl ClientSession {
         matches!(self.state, State::Handshake)
     }
 
+    /// Not a word of a greeting has come, in the clear.
+    pub fn awaits_greeting(&self) -> bool {
+        matches!(self.state, State::Greeting) && !self.tls && !self.parser.is_partial()
+    }
+
     /// Inside TLS.
     pub fn is_tls(&self) -> bool {
         self.tls

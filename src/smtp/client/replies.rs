@@ -66,8 +66,7 @@ impl ClientSession {
         // RFC 8446 section 5.1: a record of type alert or handshake, and its version.
         let is_tls = matches!(line, [0x15 | 0x16, 3, ..]);
         if is_tls && matches!(self.state, State::Greeting) && !self.tls {
-            let why = "the server speaks TLS at once: next_server.tls must be implicit for it";
-            return self.lose(Fault::Tls { why: why.into(), required: true });
+            return self.tls_at_once();
         }
         self.protocol(error.to_string());
     }
