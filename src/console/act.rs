@@ -223,6 +223,9 @@ impl Console {
                 self.fault(Some(error.column), &error.message);
             }
             (_, Ok(command)) => {
+                if let Command::Annotate(on) = command {
+                    self.notes = on;
+                }
                 self.quitting |= matches!(command, Command::Quit { .. });
                 self.answers.command(line);
                 self.last_request += 1;

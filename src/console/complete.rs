@@ -238,7 +238,7 @@ mod tests {
         for (line, want) in [
             ("stat", "stat| status stats"),
             ("fl", "flush "),
-            ("help an", "help analyse "),
+            ("help anal", "help analyse "),
             ("xyz", "xyz"),
             ("xyz a", "xyz a"),
             ("session i", "session i| i8 i7"),

@@ -108,6 +108,8 @@ pub struct Console {
     find: Option<Find>,
     /// Long lines take several rows; else they are cut.
     fold: bool,
+    /// Lines are shown with their notes.
+    notes: bool,
     /// What is shown in place of the hint until the next key.
     hint: Option<String>,
     requests: Vec<Request>,
@@ -140,6 +142,7 @@ impl Console {
             names: Names::default(),
             find: None,
             fold: false,
+            notes: false,
             hint: None,
             requests: vec![Request::Watch { backlog: BACKLOG }],
             wishes: Vec::new(),

@@ -22,6 +22,7 @@ pub fn event(seq: u64, session: &str, text: &str) -> FeedItem {
         kind: Kind::Remark,
         text: Printable::new(text),
         about: None,
+        note: None,
     }
 }
 

@@ -182,6 +182,39 @@ fn golden_screens() {
 }
 
 #[test]
+fn notes_stand_beside_or_below() {
+    for (columns, rows) in [(40, 10), (80, 24), (120, 40)] {
+        let mut console = scene((columns, rows), UTF8);
+        console.told(Told::Feed { items: annotated(), dropped: 0 }, Time::ZERO);
+        press(&mut console, "\x1b");
+        let without = screen(&console);
+        press(&mut console, "annotate on\r\x1b");
+        assert!(matches!(console.take_requests().last(), Some(Request::Run { .. })));
+        golden(&format!("annotate-{columns}x{rows}"), &console);
+        press(&mut console, "annotate off\r\x1b");
+        assert_eq!(screen(&console), without);
+    }
+}
+
+/// The dialogue with the notes of a commentator, and one command in the wrong place.
+fn annotated() -> Vec<FeedItem> {
+    use crate::explain::Commentator;
+    use crate::journal::Sign;
+    let mut items = dialogue();
+    items.truncate(15);
+    items.insert(7, said(99, "i7", "C: DATA"));
+    items.insert(8, said(99, "i7", "S: 503 5.5.1 RCPT first"));
+    let mut commentator = Commentator::new(crate::base::Leg::In);
+    for item in &mut items {
+        if item.sign != Sign::Event {
+            let comment = commentator.hear(item.sign, item.text.as_str().as_bytes());
+            item.note = Some(Printable::from_shown(comment.annotation()));
+        }
+    }
+    items
+}
+
+#[test]
 fn keys_of_the_view() {
     let mut console = scene((80, 24), UTF8);
     let last_row = |console: &Console| {

@@ -45,6 +45,8 @@ pub enum Command {
     Pause,
     /// `resume`
     Resume,
+    /// `annotate on|off`
+    Annotate(bool),
     /// `queue [age] [where E]`
     Queue {
         /// The table by age and next server instead of the messages.

@@ -98,6 +98,13 @@ pub static VERBS: &[Verb] = &[
         parse: |_| Ok(Command::Resume),
     },
     Verb {
+        name: "annotate",
+        usage: "annotate on|off",
+        help: "a short note beside each live line, with ** before what breaks a rule",
+        objects: ON_OFF,
+        parse: |args| Ok(Command::Annotate(args.need_choice(ON_OFF)? == "on")),
+    },
+    Verb {
         name: "queue",
         usage: "queue [age] [where EXPR]",
         help: "the messages in the queue, or the table by age and next server",

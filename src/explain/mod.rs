@@ -25,5 +25,5 @@ mod tests;
 pub use book::{Entry, Kind, entries};
 pub use comment::{Breach, Comment, Commentator};
 pub use lookup::{Found, find};
-pub use report::report;
+pub use report::{report, wrap, wrap_to};
 pub use session::{explain_line, explain_session};

@@ -58,13 +58,18 @@ pub(super) fn entry_json(entry: &Entry) -> Value {
 
 /// Appends a text in lines of at most 78 columns. The first begins with `head`, the others with as
 /// many blanks. A word that fits no line has one for itself.
-pub(super) fn wrap(lines: &mut Vec<String>, head: &str, text: &str) {
+pub fn wrap(lines: &mut Vec<String>, head: &str, text: &str) {
+    wrap_to(COLUMNS, lines, head, text);
+}
+
+/// The same for another width.
+pub fn wrap_to(most: usize, lines: &mut Vec<String>, head: &str, text: &str) {
     let indent = " ".repeat(head.len());
     let mut line = head.to_owned();
     let mut is_empty = true;
     for word in text.split(' ').filter(|word| !word.is_empty()) {
         let columns = line.chars().count() + 1 + word.chars().count();
-        if !is_empty && columns > COLUMNS {
+        if !is_empty && columns > most {
             lines.push(std::mem::replace(&mut line, indent.clone()));
             is_empty = true;
         }

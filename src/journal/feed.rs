@@ -51,6 +51,9 @@ pub struct FeedItem {
     /// What else is known of its session, for the expressions of `follow`. Not in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<Box<About>>,
+    /// A short note on a line, in its place in the session: for those who have asked for notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Printable>,
 }
 
 /// What is known of a session at the moment of an item.
@@ -195,6 +198,7 @@ impl FeedItem {
             kind: Kind::new(&event.what),
             text: render::text(&event.what),
             about: None,
+            note: None,
         }
     }
 
@@ -224,6 +228,7 @@ impl FeedItem {
             kind: Kind::Rejected { client: client.into(), command: Printable::new(command) },
             text: Printable::new(text),
             about: None,
+            note: None,
         }
     }
 
@@ -239,7 +244,8 @@ impl FeedItem {
 
     /// About how much memory it takes.
     fn weight(&self) -> usize {
-        size_of::<FeedItem>() + self.text.as_str().len() * 2
+        let note = self.note.as_ref().map_or(0, |note| note.as_str().len());
+        size_of::<FeedItem>() + self.text.as_str().len() * 2 + note
     }
 }
 
@@ -390,6 +396,14 @@ impl Feed {
             let Some(gone) = self.items.pop_front() else { break };
             self.octets -= gone.weight();
         }
+    }
+
+    /// Adds a note to the last event, if that was recorded.
+    pub fn annotate(&mut self, note: Printable) {
+        let last = self.next_seq - 1;
+        let Some(item) = self.items.back_mut().filter(|item| item.seq == last) else { return };
+        self.octets += note.as_str().len();
+        item.note = Some(note);
     }
 
     /// The items from number `seq` on that are still there, the oldest first. What is missing

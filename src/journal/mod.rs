@@ -35,7 +35,7 @@ use std::time::Duration;
 
 pub use dialogue::{Answer, Verb};
 pub use event::{Ending, Event, Level, Mark, Side, What};
-pub use feed::{About, Feed, FeedItem, FeedLimits, Kind};
+pub use feed::{About, Feed, FeedItem, FeedLimits, Kind, sign_of};
 pub use histogram::Percentiles;
 pub use ladder::{carried, ladder};
 pub use logging::{TARGETS, write_record};

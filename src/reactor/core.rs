@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
 use super::login::Logins;
 use super::net::Token;
+use super::notes::Notes;
 use super::scout::Scouting;
 use super::secrets::Secrets;
 use super::secure::Secrecy;
@@ -46,6 +47,8 @@ pub struct Core<D: Disk> {
     pub config: Config,
     /// Who listens to what happens.
     pub journal: Journal,
+    /// Notes on what is said, for those who listen.
+    pub(super) notes: Notes,
     /// The messages.
     pub spool: Spool<D>,
     /// When each is due, and where.
@@ -99,6 +102,7 @@ impl<D: Disk> Core<D> {
                 JournalConfig { log_format: config.log.format, ..JournalConfig::default() },
                 now,
             ),
+            notes: Notes::default(),
             queue: Queue::new(queue_config(&config), &servers, seed),
             routes: routes_from(&config, &ids),
             rerouting: None,
@@ -174,7 +178,12 @@ impl<D: Disk> Core<D> {
         message: Option<MessageId>,
         what: What<'_>,
     ) {
-        self.journal.note(&Event { now, session, message, what });
+        let event = Event { now, session, message, what };
+        let note = self.notes.hear(&event, &self.journal);
+        self.journal.note(&event);
+        if let Some(note) = note {
+            self.journal.feed().annotate(note);
+        }
     }
 
     /// Whether what happens in such a session is said.

@@ -23,6 +23,7 @@ mod login;
 mod mio_net;
 mod names;
 mod net;
+mod notes;
 mod outbound;
 mod output;
 mod probe;
@@ -106,6 +107,8 @@ pub struct Reactor<N: Net, D: Disk> {
     traces: Vec<&'static str>,
     /// What `confirm` of a `ctl` would do: each is a connection of its own.
     confirm: Option<control::Confirm>,
+    /// Each `ctl follow` from now on has notes.
+    annotates_ctl: bool,
 }
 
 impl<N: Net, D: Disk> Reactor<N, D> {
@@ -138,6 +141,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             probed: Vec::new(),
             traces: Vec::new(),
             confirm: None,
+            annotates_ctl: false,
         }
     }
 

@@ -8,12 +8,19 @@ use super::super::messages::Entry;
 use super::super::style::Style;
 use super::Look;
 use crate::base::{Leg, Printable, SessionId, Wall};
+use crate::explain::wrap_to;
 use crate::journal::{FeedItem, Level, Mark, Side, Sign, render};
 
 /// Fewer columns than this show neither delays nor milliseconds.
 pub const NARROW: usize = 64;
 /// A delay that deserves a look.
 const SLOW: Duration = Duration::from_secs(1);
+/// From so many columns on a note stands beside its line.
+const BESIDE: usize = 110;
+/// Columns left of a note below its line: under its session.
+const NOTE_INDENT: usize = 22;
+/// Rows that a note has below its line.
+const NOTE_ROWS: usize = 2;
 /// Columns that a folded line must have for its text beside the indentation.
 const MIN_TEXT: usize = 20;
 
@@ -22,18 +29,47 @@ const MIN_TEXT: usize = 20;
 pub struct Line {
     chars: Vec<(char, Style)>,
     indent: usize,
+    /// The note on it, where there is no room beside it: each a row of its own.
+    below: Vec<Vec<(char, Style)>>,
 }
 
 impl Line {
     /// Appends text. What the terminal cannot show is written as an escape.
     pub fn push(&mut self, look: Look, style: Style, text: &str) {
-        for c in text.chars() {
-            if Printable::is_safe(c) && (look.utf8 || c.is_ascii()) {
-                self.chars.push((c, style));
-            } else {
-                self.chars.extend(c.escape_unicode().map(|c| (c, style)));
+        self.chars.extend(styled(look, style, text));
+    }
+
+    /// Adds a note: on a wide screen beside the line, else below it.
+    pub fn annotate(&mut self, look: Look, columns: usize, note: &str) {
+        let style = if note.starts_with("** ") { Style::Alarm } else { Style::Faint };
+        let taken: usize = self.chars.iter().map(|(c, _)| width(*c)).sum();
+        let wide = columns >= BESIDE;
+        let indent = match columns {
+            _ if wide => columns * 11 / 20,
+            NARROW.. => NOTE_INDENT,
+            _ => 9,
+        };
+        let mut rows = Vec::new();
+        wrap_to(columns.saturating_sub(indent), &mut rows, "", note);
+        if rows.len() > NOTE_ROWS {
+            rows.truncate(NOTE_ROWS);
+            rows.iter_mut().skip(NOTE_ROWS - 1).for_each(|row| row.push_str(" ..."));
+        }
+        if wide {
+            let at = indent.max(taken + 2);
+            let first: usize = rows.first().map_or(0, |row| row.chars().map(width).sum());
+            if at == indent || rows.len() == 1 && at + first <= columns {
+                self.chars.extend(vec![(' ', Style::Plain); at - taken]);
+                self.push(look, style, &rows.remove(0));
             }
         }
+        let blanks = vec![(' ', Style::Plain); indent];
+        let below = rows.iter().map(|row| {
+            let mut chars = blanks.clone();
+            chars.extend(styled(look, style, row));
+            chars
+        });
+        self.below = below.collect();
     }
 
     /// What is written so far stands left of what follows, on all rows.
@@ -81,6 +117,10 @@ impl Line {
 
     /// How many rows it takes.
     pub fn rows(&self, columns: usize, fold: bool) -> usize {
+        self.own_rows(columns, fold) + self.below.len()
+    }
+
+    fn own_rows(&self, columns: usize, fold: bool) -> usize {
         if fold && columns > 0 { self.flow(columns, |_, _, _, _| {}) } else { 1 }
     }
 
@@ -106,7 +146,28 @@ impl Line {
             let sign = if look.utf8 { "…" } else { ">" };
             grid.put(row, columns - 1, columns, Style::Faint, sign);
         }
+        let below = top.saturating_add_unsigned(self.own_rows(columns, fold));
+        for (row, chars) in (below..).zip(&self.below) {
+            let Ok(row) = usize::try_from(row) else { continue };
+            let mut column = 0;
+            for (c, style) in chars.iter().filter(|_| (rows.0..rows.1).contains(&row)) {
+                column = grid.put(row, column, columns, *style, c.encode_utf8(&mut [0; 4]));
+            }
+        }
     }
+}
+
+/// Text as it can be shown: what the terminal cannot show is written as an escape.
+fn styled(look: Look, style: Style, text: &str) -> Vec<(char, Style)> {
+    let mut chars = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        if Printable::is_safe(c) && (look.utf8 || c.is_ascii()) {
+            chars.push((c, style));
+        } else {
+            chars.extend(c.escape_unicode().map(|c| (c, style)));
+        }
+    }
+    chars
 }
 
 /// How wide the ids of sessions are.

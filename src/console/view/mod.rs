@@ -22,6 +22,7 @@ mod strip;
 use super::answers::Part;
 use super::complete::hint;
 use super::grid::{Grid, columns, width};
+use super::messages::Entry;
 use super::style::Style;
 use super::{Console, Find};
 use line::{Line, id_width, line_of};
@@ -94,8 +95,7 @@ pub fn entries_in_view(console: &Console) -> usize {
     let mut room = layout.status - layout.messages.min(layout.status);
     let mut count = 0;
     for (_, entry) in console.messages.view() {
-        let rows =
-            line_of(entry, console.size.0, 5, console.look).rows(console.size.0, console.fold);
+        let rows = noted(console, entry, 5).rows(console.size.0, console.fold);
         if rows > room {
             break;
         }
@@ -111,8 +111,22 @@ pub fn answers_in_view(console: &Console) -> usize {
 }
 
 /// The line of an entry as it is searched.
-pub fn text_of(console: &Console, entry: &super::messages::Entry) -> String {
-    line_of(entry, console.size.0, 5, console.look).text()
+pub fn text_of(console: &Console, entry: &Entry) -> String {
+    noted(console, entry, 5).text()
+}
+
+/// The line of an entry, with its note where notes are shown. `ids` is the width of the ids.
+fn noted(console: &Console, entry: &Entry, ids: usize) -> Line {
+    let mut line = line_of(entry, console.size.0, ids, console.look);
+    match entry {
+        Entry::Item(item) if console.notes => {
+            if let Some(note) = &item.note {
+                line.annotate(console.look, console.size.0, note.as_str());
+            }
+        }
+        _ => {}
+    }
+    line
 }
 
 /// The screen.
@@ -141,7 +155,7 @@ fn messages(grid: &mut Grid, layout: Layout, console: &Console) {
         if bottom <= layout.messages as isize {
             break;
         }
-        let mut line = line_of(entry, columns, ids, look);
+        let mut line = noted(console, entry, ids);
         if let Some(find) = &console.find {
             line.highlight(&find.pattern);
         }

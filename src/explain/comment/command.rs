@@ -41,12 +41,19 @@ fn ends_group(asked: &Asked) -> bool {
     verbs.contains(&asked.verb) || words.contains(&asked.word.as_str())
 }
 
+/// The line of a transcript that stands for content.
+pub(super) fn content_passed(text: &[u8]) -> Option<Comment> {
+    let octets = content(text)?;
+    let note = format!("content: {octets} octets of the message");
+    let mut comment = Comment { note, ..Comment::default() };
+    comment.read(Kind::Term, "dot-stuffing");
+    Some(comment)
+}
+
 impl Commentator {
     pub(super) fn client(&mut self, text: &[u8]) -> Comment {
         let mut comment = Comment::default();
-        if let Some(octets) = content(text) {
-            comment.note = format!("content: {octets} octets of the message");
-            comment.read(Kind::Term, "dot-stuffing");
+        if let Some(comment) = content_passed(text) {
             return comment;
         }
         if self.challenged {

@@ -211,6 +211,9 @@ impl Commentator {
 
 /// An event: the entry of a fault or state that its text names, if it does.
 fn event(text: &[u8]) -> Comment {
+    if let Some(comment) = command::content_passed(text) {
+        return comment;
+    }
     let mut comment =
         Comment { note: "an event, nothing on the wire".into(), ..Comment::default() };
     comment.read(Kind::Notation, "===");

@@ -10,6 +10,7 @@ use super::watch::Reader;
 use super::{Asker, Refusal};
 use crate::base::{Printable, Time};
 use crate::control::{Follow, MessageAction, Told, item_holds};
+use crate::explain::wrap;
 use crate::journal::Journal;
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
@@ -18,6 +19,10 @@ use crate::spool::Disk;
 
 /// Messages looked at in one slice: their envelopes may have to be read from the disk.
 const SLICE: usize = 128;
+
+/// Before a note under a followed line: its text stands under the line's text, as far as 80
+/// columns allow.
+const NOTE_INDENT: &str = "                      ";
 
 /// What is being worked on.
 pub enum Job {
@@ -148,7 +153,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Job::Probe(probing) => self.await_probe(probing, (id, json), asker),
             Job::Follow(following) => {
                 if let Some((items, dropped)) =
-                    following.reader.read(&mut self.core.journal, self.now)
+                    following.reader.read(&mut self.core.journal, asker.annotates, self.now)
                 {
                     tell_followed(following, (id, json), asker, &items, dropped);
                 }
@@ -260,7 +265,15 @@ fn tell_followed(
         }
         return;
     }
-    let mut lines: Vec<Printable> = shown.map(|item| Printable::from_shown(item.line())).collect();
+    let mut lines: Vec<Printable> = Vec::new();
+    for item in shown {
+        lines.push(Printable::from_shown(item.line()));
+        if let Some(note) = &item.note {
+            let mut rows = Vec::new();
+            wrap(&mut rows, NOTE_INDENT, note.as_str());
+            lines.extend(rows.into_iter().map(Printable::from_shown));
+        }
+    }
     if dropped > 0 {
         lines.push(Printable::new(format!("({dropped} lines were too many to be shown)")));
     }

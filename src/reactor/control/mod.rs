@@ -52,6 +52,8 @@ pub struct Asker {
     watching: Option<Watching>,
     /// What `confirm` would do, and until when.
     confirm: Option<Confirm>,
+    /// What it is told of lines has notes.
+    annotates: bool,
     /// What it is to be told, the oldest first.
     pub told: VecDeque<Told>,
 }
@@ -219,7 +221,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Explain(word) => self.explain(&word)?.into(),
             Command::Sessions { last } => self.sessions(last).into(),
             Command::Session { id, view } => self.session(id, view)?.into(),
-            Command::Follow(follow) => Answer::Job(Job::follow(follow, &mut self.core.journal)),
+            Command::Follow(follow) => {
+                if self.annotates_ctl && !asker.is_watching() {
+                    self.give_notes(asker, true);
+                }
+                Answer::Job(Job::follow(follow, &mut self.core.journal))
+            }
             Command::Mark(text) => {
                 let text = Printable::new(text);
                 let text = format!("──── {text}").trim_end().to_owned();
@@ -229,6 +236,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Pause | Command::Resume => {
                 return Err(Refusal::new("only a console has a view to pause: 'mailflux attach'"));
             }
+            Command::Annotate(on) => self.annotate(on, asker).into(),
             Command::Queue { age: true, filter } => Answer::Job(Job::ages(filter)),
             Command::Queue { age: false, filter } => Answer::Job(Job::listing(filter)),
             Command::Show { message, part } => self.show(message, part)?.into(),

@@ -111,10 +111,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let json = json!({
             "session": id.to_string(),
             "complete": !forgotten,
-            "lines": lines.iter().map(line_json).collect::<Vec<_>>(),
+            "lines": (1..).zip(&lines).map(line_json).collect::<Vec<_>>(),
         });
         let mut text = match view {
-            SessionView::Lines => lines.iter().map(|line| shown(id, line)).collect(),
+            SessionView::Lines => (1..).zip(&lines).map(|line| shown(id, line)).collect(),
             SessionView::Ladder => crate::journal::ladder(journal, id),
             SessionView::Raw => raw(&lines),
             SessionView::Hex => hex(&lines),
@@ -190,13 +190,16 @@ pub(super) fn whole_seconds(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs())
 }
 
-fn shown(id: SessionId, line: &Line<'_>) -> String {
+/// A line behind its number, as `explain ID:LINE` counts them.
+fn shown(id: SessionId, (number, line): (usize, &Line<'_>)) -> String {
     let text = Printable::new(line.text);
-    render::line(line.at, line.delay, Some(id), line.sign, line.mark, &text)
+    let line = render::line(line.at, line.delay, Some(id), line.sign, line.mark, &text);
+    format!("{number:>3} {line}")
 }
 
-fn line_json(line: &Line<'_>) -> Value {
+fn line_json((number, line): (usize, &Line<'_>)) -> Value {
     json!({
+        "line": number,
         "at_ms": line.at.as_micros().div_euclid(1000),
         "delay_us": u64::try_from(line.delay.as_micros()).unwrap_or(u64::MAX),
         "sign": line.sign, "mark": line.mark, "text": Printable::new(line.text), "cut": line.cut,

@@ -216,7 +216,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 
     /// Lets go of what an asker holds outside itself.
-    pub fn release_asker(&mut self, asker: Asker) {
+    pub fn release_asker(&mut self, mut asker: Asker) {
+        self.give_notes(&mut asker, false);
         let follows = matches!(asker.job, Some(working) if working.job.listens());
         for listens in [follows, asker.watching.is_some()] {
             if listens {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::Asker;
 use crate::base::{Leg, Now, Printable, Time};
 use crate::control::{Hello, SessionLine, Snapshot, Told};
-use crate::journal::{Counter, FeedItem, Journal, Measure, Verb, Window};
+use crate::journal::{Counter, FeedItem, Journal, Measure, Report, Verb, Window};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::reactor::slots::Slot;
@@ -35,14 +37,24 @@ impl Reader {
         Reader { seq, next: Time::ZERO }
     }
 
-    /// The items since the last time, and how many more there were: they were too many, or their
-    /// reader too slow. None when it is not yet time or there is nothing new.
-    pub fn read(&mut self, journal: &mut Journal, now: Now) -> Option<(Vec<FeedItem>, u64)> {
+    /// The items since the last time, with notes or without, and how many more there were: they
+    /// were too many, or their reader too slow. None when it is not yet time or there is nothing
+    /// new.
+    pub fn read(
+        &mut self,
+        journal: &mut Journal,
+        notes: bool,
+        now: Now,
+    ) -> Option<(Vec<FeedItem>, u64)> {
         let newest = journal.next_seq();
         if now.time < self.next || self.seq >= newest {
             return None;
         }
-        let items: Vec<FeedItem> = journal.feed().since(self.seq).take(PORTION).cloned().collect();
+        let mut items: Vec<FeedItem> =
+            journal.feed().since(self.seq).take(PORTION).cloned().collect();
+        if !notes {
+            items.iter_mut().for_each(|item| item.note = None);
+        }
         // A full portion has more behind it.
         let end = match items.last() {
             Some(last) if items.len() == PORTION => last.seq + 1,
@@ -85,11 +97,38 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
+    /// `annotate on|off`. A console has notes of its own; what `ctl` says holds for each `ctl
+    /// follow` after it, since each `ctl` is a connection of its own.
+    pub(super) fn annotate(&mut self, on: bool, asker: &mut Asker) -> Report {
+        let whose = if asker.is_watching() {
+            self.give_notes(asker, on);
+            "in this console"
+        } else {
+            self.annotates_ctl = on;
+            "in each 'ctl follow' from now on"
+        };
+        let how = if on { "with notes" } else { "without notes" };
+        Report {
+            json: json!({ "annotate": on }),
+            lines: vec![format!("lines are shown {how} {whose}")],
+        }
+    }
+
+    /// Gives notes to an asker, or no more.
+    pub(super) fn give_notes(&mut self, asker: &mut Asker, on: bool) {
+        match (asker.annotates, on) {
+            (false, true) => self.core.notes.subscribe(),
+            (true, false) => self.core.notes.unsubscribe(),
+            _ => {}
+        }
+        asker.annotates = on;
+    }
+
     /// Tells an asker what happened, and how things stand, when it is time for that.
     pub fn tell_news(&mut self, asker: &mut Asker) {
+        let (now, notes) = (self.now, asker.annotates);
         let Some(watching) = &mut asker.watching else { return };
-        let now = self.now;
-        if let Some((items, dropped)) = watching.reader.read(&mut self.core.journal, now) {
+        if let Some((items, dropped)) = watching.reader.read(&mut self.core.journal, notes, now) {
             asker.told.push_back(Told::Feed { items, dropped });
         }
         if now.time >= watching.next_snapshot {
