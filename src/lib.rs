@@ -18,6 +18,7 @@ pub mod message;
 pub mod page;
 pub mod queue;
 pub mod reactor;
+pub mod record;
 pub mod rules;
 pub mod sink;
 pub mod smtp;

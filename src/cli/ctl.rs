@@ -12,6 +12,7 @@ use super::{print, usage};
 use crate::base::{Failure, Printable, cause, exit};
 use crate::config::{Purpose, load};
 use crate::control::{Request, Told, line_of_args};
+use crate::reactor::Files;
 
 /// The exit code of a command that the server did not do.
 const REFUSED: u8 = 1;
@@ -98,13 +99,21 @@ pub(super) fn shown(path: &Path) -> Printable {
 
 /// Asks, and prints what comes; says why the server did not do it, if it did not.
 fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Option<String>> {
-    let mut asking = serde_json::to_vec(request)?;
-    asking.push(b'\n');
-    (&stream).write_all(&asking)?;
+    let ask = |request: &Request| -> io::Result<()> {
+        let mut asking = serde_json::to_vec(request)?;
+        asking.push(b'\n');
+        (&stream).write_all(&asking)
+    };
+    let mut files = Files::default();
+    files.note(request);
+    ask(request)?;
     let mut out = io::stdout().lock();
     let (mut ended_line, mut answered, mut refusal) = (true, false, None);
-    for line in BufReader::new(stream).split(b'\n') {
-        match serde_json::from_slice::<Told>(&line?)? {
+    for line in BufReader::new(&stream).split(b'\n') {
+        let taken = files.take(serde_json::from_slice::<Told>(&line?)?);
+        taken.requests.iter().try_for_each(ask)?;
+        let Some(told) = taken.told else { continue };
+        match told {
             Told::Lines { lines, .. } => {
                 lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
                 out.flush()?;
@@ -131,6 +140,8 @@ fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Opt
             }
             Told::Bye { why } => return Err(io::Error::other(why.into_string())),
             Told::Hello(_) | Told::Feed { .. } | Told::Snapshot(_) => {}
+            // Done already.
+            Told::File { .. } | Told::Want { .. } => {}
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())

@@ -190,7 +190,8 @@ impl Console {
                 self.fault(column, message.as_str());
             }
             Told::End { id, ok: false } if id == self.last_request => self.answers.refused(),
-            Told::End { .. } | Told::Json { .. } => {}
+            // Files are the business of the process around the console.
+            Told::End { .. } | Told::Json { .. } | Told::File { .. } | Told::Want { .. } => {}
             Told::Feed { items, dropped } => {
                 if dropped > 0 {
                     self.messages.push_dropped(dropped);

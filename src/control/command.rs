@@ -70,6 +70,15 @@ pub enum Command {
     },
     /// `confirm`: do what the command before said that it would.
     Confirm,
+    /// `export ID FORM FILE`
+    Export {
+        /// Of what.
+        what: Recorded,
+        /// As what.
+        form: Form,
+        /// Where, in the process that asks.
+        file: String,
+    },
     /// `flush`
     Flush,
     /// `config …`
@@ -117,6 +126,30 @@ pub enum SessionView {
     Raw,
     /// The octets of its lines in hexadecimal.
     Hex,
+}
+
+/// What is recorded and can be exported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recorded {
+    /// A session.
+    Session(SessionId),
+    /// A message, by its counter.
+    Message(u64),
+}
+
+/// How `export` writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// A transcript.
+    Text,
+    /// The same for programs.
+    Json,
+    /// The message's octets.
+    Eml,
+    /// Packets.
+    Pcap,
+    /// A dialog test.
+    Dialog,
 }
 
 /// What `follow` narrows the view to.

@@ -16,12 +16,12 @@ mod words;
 mod tests;
 
 pub use command::{
-    Analysis, Command, ConfigCommand, Follow, MessageAction, NextCommand, SessionView, ShowPart,
-    Which,
+    Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Recorded,
+    SessionView, ShowPart, Which,
 };
 pub use docs::commands_page;
 pub use item::item_holds;
 pub use parse::CommandError;
 pub use verbs::{TRACES, VERBS, Verb, find};
-pub use wire::{Hello, MAX_REQUEST, Request, SessionLine, Snapshot, Told};
-pub use words::line_of_args;
+pub use wire::{Hello, MAX_GIVEN, MAX_PIECE, MAX_REQUEST, Request, SessionLine, Snapshot, Told};
+pub use words::{has_word, line_of_args};

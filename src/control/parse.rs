@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::command::Recorded;
 use super::verbs::Verb;
 use super::words::Word;
 use crate::base::{MessageId, SessionId, nearest, parse_duration};
@@ -115,6 +116,16 @@ impl<'a> Args<'a> {
         let word = self.need("the id of a message, such as q1A,")?;
         message_of(&word.text).ok_or_else(|| {
             let message = format!("'{}' is not the id of a message, such as q1A", word.text);
+            CommandError::new(word.column, message)
+        })
+    }
+
+    /// The id of a session or of a message.
+    pub fn recorded(&mut self) -> Result<Recorded> {
+        let word = self.need("the id of a session or a message, such as i7 or q1A,")?;
+        let session = word.text.parse().ok().map(Recorded::Session);
+        session.or_else(|| message_of(&word.text).map(Recorded::Message)).ok_or_else(|| {
+            let message = format!("'{}' is not an id such as i7, o3 or q1A", word.text);
             CommandError::new(word.column, message)
         })
     }

@@ -2,10 +2,10 @@
 //! completion and the parser come from it. A verb stands here when it does something.
 
 use super::command::{
-    Analysis, Command, ConfigCommand, Follow, MessageAction, NextCommand, SessionView, ShowPart,
-    Which,
+    Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Recorded,
+    SessionView, ShowPart, Which,
 };
-use super::parse::{Args, CommandError, message_of, one_of};
+use super::parse::{Args, CommandError, one_of};
 use crate::base::{Address, nearest};
 
 /// A verb.
@@ -25,6 +25,7 @@ pub struct Verb {
 
 const SESSION_VIEWS: &[&str] = &["ladder", "raw", "hex"];
 const SHOW_PARTS: &[&str] = &["envelope", "headers", "mime", "hops", "attempts", "lint", "raw"];
+const FORMS: &[&str] = &["text", "json", "eml", "pcap", "dialog"];
 const CONFIGS: &[&str] = &["get", "set", "diff", "save", "reload"];
 const ANALYSES: &[&str] = &["latency", "senders", "recipients", "clients", "codes", "sizes"];
 const NEXTS: &[&str] = &["list", "probe", "pause", "resume"];
@@ -157,6 +158,13 @@ pub static VERBS: &[Verb] = &[
         parse: |args| messages(args, MessageAction::Delete),
     },
     Verb {
+        name: "export",
+        usage: "export ID text|json|eml|pcap|dialog FILE",
+        help: "write a session, or what is known of a message, into a new file",
+        objects: FORMS,
+        parse: export,
+    },
+    Verb {
         name: "confirm",
         usage: "confirm",
         help: "do what the command before asked to have confirmed",
@@ -279,13 +287,10 @@ fn follow(args: &mut Args<'_>) -> Result<Command, CommandError> {
     if args.is_empty() {
         return Ok(Command::Follow(Follow::All));
     }
-    let word = args.need("an id")?;
-    let session = word.text.parse().ok().map(Follow::Session);
-    let followed = session.or_else(|| message_of(&word.text).map(Follow::Message));
-    followed.map(Command::Follow).ok_or_else(|| {
-        let message = format!("'{}' is not an id such as i7, o3 or q1A", word.text);
-        CommandError::new(word.column, message)
-    })
+    Ok(Command::Follow(match args.recorded()? {
+        Recorded::Session(id) => Follow::Session(id),
+        Recorded::Message(counter) => Follow::Message(counter),
+    }))
 }
 
 fn show(args: &mut Args<'_>) -> Result<Command, CommandError> {
@@ -300,6 +305,19 @@ fn show(args: &mut Args<'_>) -> Result<Command, CommandError> {
         _ => ShowPart::Envelope,
     };
     Ok(Command::Show { message, part })
+}
+
+fn export(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let what = args.recorded()?;
+    let form = match args.need_choice(FORMS)? {
+        "text" => Form::Text,
+        "json" => Form::Json,
+        "eml" => Form::Eml,
+        "pcap" => Form::Pcap,
+        _ => Form::Dialog,
+    };
+    let file = args.need("the file to write")?.text.clone();
+    Ok(Command::Export { what, form, file })
 }
 
 fn messages(args: &mut Args<'_>, action: MessageAction) -> Result<Command, CommandError> {

@@ -16,6 +16,20 @@
 //!
 //! Commands of one asker are answered one after the other, in their order. Only what has passed
 //! [`Printable`] travels to the asker, and arrives through [`Printable`] again.
+//!
+//! Files belong to the process that asks: it writes and reads them, with its rights, relative to
+//! its folder, and only those that its own command named.
+//!
+//! ```text
+//!     │ ── Run { id, "export i7 text F" } ▶   │
+//!     │ ◀── File { id, "F", octets } ──────── │   a piece, one or more
+//!     │ ◀── Lines …, End { id, ok } ───────── │
+//!     │                                       │
+//!     │ ── Run { id, "replay F to H:P" } ─▶   │
+//!     │ ◀── Want { id, "F", most } ────────── │
+//!     │ ── Give { id, octets, last } ─────▶   │   a piece, one or more; or CannotGive
+//!     │ ◀── Lines …, End { id, ok } ───────── │
+//! ```
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +38,10 @@ use crate::journal::FeedItem;
 
 /// Octets of one message to the server: a command line and what JSON adds to it.
 pub const MAX_REQUEST: usize = 64 << 10;
+/// Octets of a piece of a file on its way to the server: in base64 less than [`MAX_REQUEST`].
+pub const MAX_GIVEN: usize = 32 << 10;
+/// Octets of a piece of a file on its way to the asker.
+pub const MAX_PIECE: usize = 64 << 10;
 
 /// What is asked of the server.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -45,6 +63,23 @@ pub enum Request {
         /// So many of the items before, as far as they are kept.
         #[serde(default)]
         backlog: usize,
+    },
+    /// A piece of the file that [`Told::Want`] asked for.
+    Give {
+        /// For which command.
+        id: u64,
+        /// At most [`MAX_GIVEN`].
+        #[serde(with = "base64")]
+        octets: Vec<u8>,
+        /// Nothing follows.
+        last: bool,
+    },
+    /// The file that [`Told::Want`] asked for cannot be had.
+    CannotGive {
+        /// For which command.
+        id: u64,
+        /// Why.
+        why: Printable,
     },
 }
 
@@ -77,6 +112,25 @@ pub enum Told {
         column: Option<usize>,
         /// What is wrong, and what to write instead.
         message: Printable,
+    },
+    /// A piece of a file that the asker is to write; the pieces of one command make one file.
+    File {
+        /// To which request.
+        id: u64,
+        /// As the command named it.
+        name: String,
+        /// At most [`MAX_PIECE`].
+        #[serde(with = "base64")]
+        octets: Vec<u8>,
+    },
+    /// The asker is to send a file: [`Request::Give`], or [`Request::CannotGive`].
+    Want {
+        /// For which request.
+        id: u64,
+        /// As the command named it.
+        name: String,
+        /// So many octets are taken at most.
+        most: u64,
     },
     /// The answer is complete.
     End {
@@ -196,9 +250,39 @@ pub struct SessionLine {
     pub last: Printable,
 }
 
+/// Octets travel in base64.
+mod base64 {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(octets: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(octets))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+        STANDARD.decode(text.as_bytes()).map_err(|_| D::Error::custom("not base64"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_of_files_travel_whole() {
+        let octets: Vec<u8> = (0..=255).cycle().take(MAX_GIVEN).collect();
+        let give = Request::Give { id: 1, octets: octets.clone(), last: true };
+        let text = serde_json::to_string(&give).unwrap();
+        assert!(text.len() < MAX_REQUEST);
+        assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), give);
+        let file = Told::File { id: 1, name: "a b".into(), octets };
+        let text = serde_json::to_string(&file).unwrap();
+        assert_eq!(serde_json::from_str::<Told>(&text).unwrap(), file);
+        let wrong = r#"{"ask":"give","id":1,"octets":"?","last":true}"#;
+        assert!(serde_json::from_str::<Request>(wrong).is_err());
+    }
 
     #[test]
     fn requests_are_one_line_of_json() {

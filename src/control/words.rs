@@ -73,6 +73,11 @@ impl Word {
     }
 }
 
+/// Whether a command line has this word: a file that it names, say.
+pub fn has_word(line: &str, word: &str) -> bool {
+    split(line).is_ok_and(|words| words.iter().any(|known| known.text == word))
+}
+
 /// The line that says what a shell's arguments say. An argument that holds blanks (or is empty) is
 /// one word; after `where` the arguments are the expression as they are.
 pub fn line_of_args<S: AsRef<str>>(args: &[S]) -> String {

@@ -119,6 +119,13 @@ pub enum What<'a> {
         /// What the client was told.
         reply: &'a Reply,
     },
+    /// A session with a next server begins to carry a message there.
+    Attempt {
+        /// For how many recipients.
+        recipients: usize,
+        /// Octets.
+        size: u64,
+    },
     /// An attempt for one recipient ended.
     Outcome {
         /// Which.

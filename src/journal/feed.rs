@@ -120,6 +120,13 @@ pub enum Kind {
         /// What it had said; empty if that is not kept.
         command: Printable,
     },
+    /// A session with a next server begins to carry a message there.
+    Attempt {
+        /// For how many recipients.
+        nrcpts: u64,
+        /// Octets.
+        size: u64,
+    },
     /// An attempt for a recipient ended.
     Outcome {
         /// Which.
@@ -279,6 +286,7 @@ impl Kind {
                 size,
             },
             What::Refused { .. } => Kind::Refused,
+            What::Attempt { recipients, size } => Kind::Attempt { nrcpts: recipients as u64, size },
             What::Outcome { recipient, ending, next, .. } => Kind::Outcome {
                 to: Printable::new(recipient.as_str()),
                 ending,

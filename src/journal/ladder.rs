@@ -12,22 +12,14 @@
 
 use std::time::Duration;
 
-use super::{Journal, Line, Side, Sign, render::Delay};
-use crate::base::{Leg, Printable, SessionId};
+use super::{Conversation, Line, Side, Sign, render::Delay};
+use crate::base::{Leg, Printable};
 
-/// Ended sessions with next servers that are looked through.
-const LOOK_BACK: usize = 512;
-
-/// The rungs of a session, and of what its messages became.
-pub fn ladder(journal: &Journal, id: SessionId) -> Vec<String> {
-    let Some((own, _)) = journal.transcript(id) else { return Vec::new() };
-    let mut rungs: Vec<(Leg, Line<'_>)> = own.iter().map(|line| (id.leg, *line)).collect();
-    if id.leg == Leg::In {
-        for message in accepted(&own) {
-            for line in carried(journal, &message) {
-                rungs.push((Leg::Out, line));
-            }
-        }
+/// The rungs of a session, and of the parts of others that carried its messages.
+pub fn ladder(own: &Conversation, carried: &[Conversation]) -> Vec<String> {
+    let mut rungs: Vec<(Leg, Line<'_>)> = Vec::new();
+    for part in std::iter::once(own).chain(carried) {
+        rungs.extend(part.lines.iter().map(|line| (part.id.leg, line.line())));
     }
     rungs.sort_by_key(|(_, line)| line.at);
     let mut before = rungs.first().map(|(_, line)| line.at);
@@ -50,59 +42,4 @@ pub fn ladder(journal: &Journal, id: SessionId) -> Vec<String> {
         out.push(format!("{} {delay:>8}  {}{rung}", line.at.clock(), line.mark.prefix()));
     }
     out
-}
-
-/// Short ids of the messages that a session brought.
-fn accepted(lines: &[Line<'_>]) -> Vec<String> {
-    let events = lines.iter().filter(|line| line.sign == Sign::Event);
-    let ids = events.filter_map(|line| {
-        let text = std::str::from_utf8(line.text).ok()?;
-        let (id, rest) = text.split_once(' ')?;
-        (id.starts_with('q') && rest.starts_with("accepted")).then(|| id.to_owned())
-    });
-    ids.collect()
-}
-
-/// What sessions with next servers said about a message: for each of them the lines from the end
-/// of the message before up to the last word about this one.
-pub fn carried<'a>(journal: &'a Journal, message: &str) -> Vec<Line<'a>> {
-    let sessions = journal.sessions();
-    let ended = sessions.ended().map(|(id, _)| id).filter(|id| id.leg == Leg::Out);
-    let all: Vec<SessionId> = ended.take(LOOK_BACK).chain(sessions.live_ids(Leg::Out)).collect();
-    let mut found = Vec::new();
-    for id in all {
-        let Some((lines, _)) = journal.transcript(id) else { continue };
-        let mut start = 0;
-        let mut i = 0;
-        while i < lines.len() {
-            match about(&lines[i]) {
-                Some(id) if id == message => {
-                    let mut end = i + 1;
-                    while lines.get(end).and_then(about).is_some_and(|id| id == message) {
-                        end += 1;
-                    }
-                    found.extend_from_slice(&lines[start..end]);
-                    (start, i) = (end, end);
-                }
-                Some(_) => {
-                    start = i + 1;
-                    i += 1;
-                }
-                None => i += 1,
-            }
-        }
-    }
-    found.sort_by_key(|line| line.at);
-    found
-}
-
-/// The message that an event is about.
-fn about<'a>(line: &Line<'a>) -> Option<&'a str> {
-    if line.sign != Sign::Event {
-        return None;
-    }
-    let end = line.text.iter().position(|b| *b == b' ').unwrap_or(line.text.len());
-    let id = std::str::from_utf8(&line.text[..end]).ok()?;
-    let digits = id.strip_prefix('q')?;
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit())).then_some(id)
 }

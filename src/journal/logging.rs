@@ -21,7 +21,7 @@ pub const TARGETS: [&str; 4] = ["smtp", "next_server", "queue", "server"];
 pub fn target(event: &Event<'_>) -> &'static str {
     match event.what {
         What::Server { .. } => "server",
-        What::NextServer { .. } | What::Outcome { .. } => "next_server",
+        What::NextServer { .. } | What::Attempt { .. } | What::Outcome { .. } => "next_server",
         What::Bounced { .. } | What::Retired => "queue",
         What::Accepted { .. } | What::Refused { .. } => "smtp",
         _ => match event.session.map(|session| session.leg) {
@@ -36,7 +36,9 @@ pub fn target(event: &Event<'_>) -> &'static str {
 pub fn level(what: &What<'_>) -> log::Level {
     match what {
         What::Line { .. } | What::Content { .. } => log::Level::Trace,
-        What::Opened { .. } | What::Closed { .. } | What::Retired => log::Level::Debug,
+        What::Opened { .. } | What::Closed { .. } | What::Attempt { .. } | What::Retired => {
+            log::Level::Debug
+        }
         What::Outcome { ending: Ending::Failed, .. } => log::Level::Warn,
         what => match level_of(what) {
             Level::Info => log::Level::Info,

@@ -12,7 +12,9 @@
 //! All that is kept is bounded: per live session a fixed part, removed with [`What::Closed`]; of
 //! the ended ones the last few thousand; rings for the rest.
 
+mod conversation;
 mod dialogue;
+mod entry;
 mod event;
 mod feed;
 mod histogram;
@@ -33,22 +35,24 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use conversation::{Conversation, Kept, attempts};
 pub use dialogue::{Answer, Verb};
+pub use entry::{Entry, Line, MAX_LINE, Sign, Subject, entries};
 pub use event::{Ending, Event, Level, Mark, Side, What};
 pub use feed::{About, Feed, FeedItem, FeedLimits, Kind, sign_of};
 pub use histogram::Percentiles;
-pub use ladder::{carried, ladder};
+pub use ladder::ladder;
 pub use logging::{TARGETS, write_record};
 pub use rankings::{Ranked, Rankings, Table};
 pub use rungs::{Rung, rungs};
 pub use session::{SessionRecord, Sessions};
 pub use stats::{Counter, Measure, Stats, Window};
-pub use transcript::{Line, MAX_LINE, Sign};
+pub use transcript::Stretch;
 
 pub use crate::base::Report;
 use crate::base::{Leg, LogFormat, Now, SessionId, Time};
 use session::Arrivals;
-use transcript::Transcript;
+use transcript::{Chain, Transcript};
 
 /// The bounds of a journal.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,8 @@ pub struct Journal {
     rankings: Rankings,
     transcript: Transcript,
     sessions: Sessions,
+    /// What happened in no session.
+    elsewhere: Chain,
     arrivals: Arrivals,
 }
 
@@ -109,6 +115,7 @@ impl Journal {
             rankings: Rankings::default(),
             transcript: Transcript::new(config.transcript),
             sessions: Sessions::new(config.ended),
+            elsewhere: Chain::default(),
             arrivals: Arrivals::default(),
         }
     }
@@ -141,13 +148,17 @@ impl Journal {
 
     /// Writes the event into its session's record and transcript.
     fn keep(&mut self, event: &Event<'_>) -> Context {
-        let Some(id) = event.session else { return Context::default() };
+        let Some(id) = event.session else {
+            write(&mut self.transcript, &mut self.elsewhere, Duration::ZERO, event);
+            return Context::default();
+        };
         if let What::Opened { .. } = event.what {
             self.sessions.open(id, event.now);
         }
         let Some(live) = self.sessions.live_mut(id) else {
             if let Some(ended) = self.sessions.ended_mut(id) {
-                write(&mut self.transcript, ended, Duration::ZERO, event);
+                ended.lines += 1;
+                write(&mut self.transcript, &mut ended.chain, Duration::ZERO, event);
             }
             return Context::default();
         };
@@ -164,7 +175,8 @@ impl Journal {
         if context.answer.is_some_and(|a| a.verb == Verb::Mail && a.code / 100 == 2) {
             live.record.transactions += 1;
         }
-        write(&mut self.transcript, &mut live.record, context.delay, event);
+        live.record.lines += 1;
+        write(&mut self.transcript, &mut live.record.chain, context.delay, event);
         context
     }
 
@@ -321,7 +333,24 @@ impl Journal {
     /// The transcript of a session, the oldest line first, and whether older ones have already
     /// made room for newer; none when the session is not known (any more).
     pub fn transcript(&self, id: SessionId) -> Option<(Vec<Line<'_>>, bool)> {
-        self.sessions.get(id).map(|record| self.transcript.lines(record.chain))
+        let (entries, forgotten) = self.entries(id)?;
+        Some((entries.into_iter().map(|entry| entry.line).collect(), forgotten))
+    }
+
+    /// The same, each line with what kind of event it is.
+    pub fn entries(&self, id: SessionId) -> Option<(Vec<Entry<'_>>, bool)> {
+        self.sessions.get(id).map(|record| self.transcript.entries(record.chain))
+    }
+
+    /// What was written into the transcript from this position on: 0, or the end of an earlier
+    /// stretch; all of it, or about `most` octets.
+    pub fn since(&self, position: u64, most: usize) -> Stretch<'_> {
+        self.transcript.since(position, most)
+    }
+
+    /// The end of what is written into the transcript.
+    pub fn written(&self) -> u64 {
+        self.transcript.head()
     }
 
     /// The last command that was said in a session, if it is still known.
@@ -337,7 +366,7 @@ impl Journal {
 
 /// Adds an event to the transcript of its session. Lines are copied as they are; only the few
 /// events between them are put into words here.
-fn write(to: &mut Transcript, record: &mut SessionRecord, delay: Duration, event: &Event<'_>) {
+fn write(to: &mut Transcript, chain: &mut Chain, delay: Duration, event: &Event<'_>) {
     let made;
     let text = match event.what {
         What::Line { text, .. } => text,
@@ -348,6 +377,6 @@ fn write(to: &mut Transcript, record: &mut SessionRecord, delay: Duration, event
     };
     let (sign, mark) = feed::sign_of(&event.what);
     let line = Line { at: event.now.wall, delay, sign, mark, text, cut: false };
-    to.push(&mut record.chain, &line);
-    record.lines += 1;
+    let subject = Subject::of(&event.what);
+    to.push(chain, &Entry { session: event.session, subject, line });
 }

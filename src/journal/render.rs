@@ -144,6 +144,9 @@ pub fn octets(what: &What<'_>) -> Vec<u8> {
             format!("accepted from={} nrcpts={recipients} size={size}", path(*from)).into()
         }
         What::Refused { reply } => with_reply("refused:", reply),
+        What::Attempt { recipients, size } => {
+            format!("attempt nrcpts={recipients} size={size}").into()
+        }
         What::Outcome { recipient, ending, reply, next } => {
             let start = format!("{} to={} next={next}", ending.name(), path(Some(recipient)));
             with_reply(&start, reply)
@@ -259,6 +262,7 @@ mod tests {
                 What::Accepted { from: None, recipients: 2, size: 9 },
                 "accepted from=<> nrcpts=2 size=9",
             ),
+            (What::Attempt { recipients: 2, size: 9 }, "attempt nrcpts=2 size=9"),
             (What::Refused { reply: &reply }, "refused: 550 5.1.1 no  / such user"),
             (
                 What::Outcome { recipient: &a, ending: Ending::Failed, reply: &reply, next: "mx" },

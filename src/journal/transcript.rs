@@ -13,58 +13,14 @@
 //!
 //! Positions count octets since the start and never wrap; the place in memory is the position
 //! modulo the size. A record is never split at the end of the memory: what is left there is
-//! skipped. A header holds, little-endian: length of the text (2 octets), kind and marks (1),
-//! distance to the record before it (4; 0 for none), calendar time in µs (8), delay since the line
-//! before (4).
+//! skipped. What a record holds is in `entry`: the history on disk takes them from here as they
+//! are.
 
-use std::time::Duration;
+use super::Side;
+use super::entry::{Entry, HEADER, MAX_LINE, Sign};
 
-use super::{Mark, Side};
-use crate::base::Wall;
-
-const HEADER: usize = 19;
-/// Octets kept of one line.
-pub const MAX_LINE: usize = 4096;
 /// In the place of a length: the rest of the memory is skipped.
 const SKIP: u16 = u16::MAX;
-
-const SERVER: u8 = 1;
-const TLS: u8 = 2;
-const EVENT: u8 = 4;
-const UNEXPECTED: u8 = 8;
-const INJECTED: u8 = 16;
-const CUT: u8 = 32;
-
-/// Who or what a line of a transcript shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sign {
-    /// `->`, `<-`, and inside TLS `~>`, `<~`.
-    Said {
-        /// By whom.
-        side: Side,
-        /// Inside TLS.
-        tls: bool,
-    },
-    /// `===`
-    Event,
-}
-
-/// A line of a transcript.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Line<'a> {
-    /// When it passed.
-    pub at: Wall,
-    /// Since the line before it in its session.
-    pub delay: Duration,
-    /// Who said it.
-    pub sign: Sign,
-    /// As it should be?
-    pub mark: Mark,
-    /// Octets as they came, at most [`MAX_LINE`].
-    pub text: &'a [u8],
-    /// There was more.
-    pub cut: bool,
-}
 
 /// Where the last line of a session is: the end of its chain. The default is a session without
 /// lines.
@@ -82,6 +38,20 @@ pub struct Transcript {
     tail: u64,
     /// Where the next record begins.
     head: u64,
+    /// Where the end of the memory was skipped the last time.
+    skipped: u64,
+}
+
+/// Records in the order in which they were written: in two pieces when they go around the end of
+/// the memory.
+#[derive(Debug)]
+pub struct Stretch<'a> {
+    /// Whole records.
+    pub pieces: [&'a [u8]; 2],
+    /// Where what follows begins.
+    pub end: u64,
+    /// Records before it were asked for and are gone.
+    pub lost: bool,
 }
 
 impl Transcript {
@@ -89,33 +59,24 @@ impl Transcript {
     pub fn new(octets: usize) -> Transcript {
         // Distances are 32 bits wide.
         let size = if octets < HEADER + MAX_LINE { 0 } else { octets.min(1 << 31) };
-        Transcript { memory: vec![0; size], tail: 0, head: 0 }
+        Transcript { memory: vec![0; size], tail: 0, head: 0, skipped: 0 }
     }
 
     fn place(&self, position: u64) -> usize {
         (position % self.memory.len() as u64) as usize
     }
 
-    /// Adds a line to a chain.
-    pub fn push(&mut self, chain: &mut Chain, line: &Line<'_>) {
+    /// Adds an entry to a chain.
+    pub fn push(&mut self, chain: &mut Chain, entry: &Entry<'_>) {
         if self.memory.is_empty() {
             return;
         }
-        let text = &line.text[..line.text.len().min(MAX_LINE)];
-        let start = self.make_room(HEADER + text.len());
+        let start = self.make_room(HEADER + entry.line.text.len().min(MAX_LINE));
         let distance = chain.last.checked_sub(1).map_or(0, |last| start - last);
         // Farther than 32 bits is farther than the ring: forgotten, as any place before the tail.
         let distance = u32::try_from(distance).unwrap_or(u32::MAX);
-        let flags = flags_of(line) | if text.len() < line.text.len() { CUT } else { 0 };
         let at = self.place(start);
-        let record = &mut self.memory[at..at + HEADER + text.len()];
-        record[0..2].copy_from_slice(&(text.len() as u16).to_le_bytes());
-        record[2] = flags;
-        record[3..7].copy_from_slice(&distance.to_le_bytes());
-        record[7..15].copy_from_slice(&line.at.as_micros().to_le_bytes());
-        record[15..19].copy_from_slice(&pack_delay(line.delay).to_le_bytes());
-        record[HEADER..].copy_from_slice(text);
-        self.head = start + record.len() as u64;
+        self.head = start + entry.write(distance, &mut self.memory[at..]) as u64;
         chain.last = start + 1;
     }
 
@@ -127,6 +88,7 @@ impl Transcript {
         let left = size - place;
         if left < needed {
             self.forget_until(self.head + left as u64);
+            self.skipped = self.head;
             if left >= 2 {
                 self.memory[place..place + 2].copy_from_slice(&SKIP.to_le_bytes());
             }
@@ -140,31 +102,36 @@ impl Transcript {
     fn forget_until(&mut self, end: u64) {
         let size = self.memory.len() as u64;
         while end - self.tail > size {
-            let place = self.place(self.tail);
-            let length =
-                self.memory.get(place..place + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-            self.tail += match length {
-                Some(length) if length != SKIP => HEADER as u64 + u64::from(length),
-                _ => size - place as u64,
-            };
+            self.tail = self.after(self.tail);
         }
     }
 
-    /// The lines of a chain, the oldest first, and whether older ones have been forgotten.
-    pub fn lines(&self, chain: Chain) -> (Vec<Line<'_>>, bool) {
-        let (mut lines, mut next) = (Vec::new(), chain.last.checked_sub(1));
+    /// Where the record behind the one at a position begins; behind what is skipped, if that is
+    /// what is there.
+    fn after(&self, position: u64) -> u64 {
+        let place = self.place(position);
+        let length = self.memory.get(place..place + 2).map(|b| u16::from_le_bytes([b[0], b[1]]));
+        position
+            + match length {
+                Some(length) if length != SKIP => HEADER as u64 + u64::from(length),
+                _ => self.memory.len() as u64 - place as u64,
+            }
+    }
+
+    /// The entries of a chain, the oldest first, and whether older ones have been forgotten.
+    pub fn entries(&self, chain: Chain) -> (Vec<Entry<'_>>, bool) {
+        let (mut found, mut next) = (Vec::new(), chain.last.checked_sub(1));
         let mut forgotten = false;
         while let Some(position) = next {
-            if position < self.tail || self.memory.is_empty() {
+            let Some((entry, distance)) = self.read(position) else {
                 forgotten = true;
                 break;
-            }
-            let (line, distance) = self.read(position);
-            lines.push(line);
+            };
+            found.push(entry);
             next = if distance == 0 { None } else { position.checked_sub(distance.into()) };
         }
-        lines.reverse();
-        (lines, forgotten)
+        found.reverse();
+        (found, forgotten)
     }
 
     /// The last line of a chain that the client said, if it is still there.
@@ -172,10 +139,7 @@ impl Transcript {
         let mut position = chain.last.checked_sub(1)?;
         // Replies and events stand between; a session that has only those for long had no command.
         for _ in 0..64 {
-            if position < self.tail || self.memory.is_empty() {
-                return None;
-            }
-            let (line, distance) = self.read(position);
+            let (Entry { line, .. }, distance) = self.read(position)?;
             if matches!(line.sign, Sign::Said { side: Side::Client, .. }) {
                 return Some(line.text);
             }
@@ -184,82 +148,72 @@ impl Transcript {
         None
     }
 
-    fn read(&self, position: u64) -> (Line<'_>, u32) {
-        let record = &self.memory[self.place(position)..];
-        let mut at = [0; 8];
-        at.copy_from_slice(&record[7..15]);
-        let word =
-            |i: usize| u32::from_le_bytes([record[i], record[i + 1], record[i + 2], record[i + 3]]);
-        let length = usize::from(u16::from_le_bytes([record[0], record[1]]));
-        let flags = record[2];
-        let side = if flags & SERVER != 0 { Side::Server } else { Side::Client };
-        let line = Line {
-            at: Wall::from_micros(i64::from_le_bytes(at)),
-            delay: unpack_delay(word(15)),
-            sign: if flags & EVENT != 0 {
-                Sign::Event
-            } else {
-                Sign::Said { side, tls: flags & TLS != 0 }
-            },
-            mark: match (flags & UNEXPECTED != 0, flags & INJECTED != 0) {
-                (true, _) => Mark::Unexpected,
-                (_, true) => Mark::Injected,
-                _ => Mark::Plain,
-            },
-            text: &record[HEADER..HEADER + length],
-            cut: flags & CUT != 0,
-        };
-        (line, word(3))
-    }
-}
-
-fn flags_of(line: &Line<'_>) -> u8 {
-    let sign = match line.sign {
-        Sign::Event => EVENT,
-        Sign::Said { side, tls } => {
-            (if side == Side::Server { SERVER } else { 0 }) | if tls { TLS } else { 0 }
+    /// The record at a position, and the distance to the one before; none when it is forgotten.
+    fn read(&self, position: u64) -> Option<(Entry<'_>, u32)> {
+        if position < self.tail || self.memory.is_empty() {
+            return None;
         }
-    };
-    let mark = match line.mark {
-        Mark::Plain => 0,
-        Mark::Unexpected => UNEXPECTED,
-        Mark::Injected => INJECTED,
-    };
-    sign | mark
-}
-
-/// The highest bit says that the delay is in milliseconds: 35 minutes to the microsecond, 24 days
-/// to the millisecond.
-const IN_MILLIS: u32 = 1 << 31;
-
-fn pack_delay(delay: Duration) -> u32 {
-    match u32::try_from(delay.as_micros()) {
-        Ok(micros) if micros < IN_MILLIS => micros,
-        _ => delay.as_millis().min(u128::from(IN_MILLIS - 1)) as u32 | IN_MILLIS,
+        let (entry, distance, _) = Entry::read_at(&self.memory[self.place(position)..])?;
+        Some((entry, distance))
     }
-}
 
-fn unpack_delay(packed: u32) -> Duration {
-    if packed & IN_MILLIS == 0 {
-        Duration::from_micros(packed.into())
-    } else {
-        Duration::from_millis((packed & !IN_MILLIS).into())
+    /// Where the next record will begin.
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// The records from a position on, which was the end of an earlier stretch, or 0: all, or
+    /// about `most` octets of them.
+    pub fn since(&self, position: u64, most: usize) -> Stretch<'_> {
+        let start = position.max(self.tail);
+        let (mut end, lost) = (self.head, position < self.tail);
+        if start >= end || self.memory.is_empty() {
+            return Stretch { pieces: [&[], &[]], end, lost };
+        }
+        if end - start > most as u64 {
+            end = self.after(start);
+            while self.after(end) - start <= most as u64 {
+                end = self.after(end);
+            }
+        }
+        let size = self.memory.len() as u64;
+        let around = (start / size + 1) * size;
+        if end <= around {
+            let place = self.place(start);
+            let piece = &self.memory[place..place + (end - start) as usize];
+            return Stretch { pieces: [piece, &[]], end, lost };
+        }
+        // What was skipped lies right before the end of the memory; a record may also have ended
+        // exactly there.
+        let stop = if (start..around).contains(&self.skipped) { self.skipped } else { around };
+        let place = self.place(start);
+        let first = &self.memory[place..place + (stop - start) as usize];
+        Stretch { pieces: [first, &self.memory[..(end - around) as usize]], end, lost }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Wall;
+    use crate::journal::Mark;
+    use crate::journal::entry::{Line, Subject, entries};
+    use std::time::Duration;
 
-    fn said(text: &[u8]) -> Line<'_> {
-        Line {
+    fn said(text: &[u8]) -> Entry<'_> {
+        let line = Line {
             at: Wall::from_micros(-5),
             delay: Duration::from_micros(7),
             sign: Sign::Said { side: Side::Client, tls: false },
             mark: Mark::Plain,
             text,
             cut: false,
-        }
+        };
+        Entry { session: "i7".parse().ok(), subject: Subject::Line, line }
+    }
+
+    fn signed(sign: Sign, entry: Entry<'_>) -> Entry<'_> {
+        Entry { line: Line { sign, ..entry.line }, ..entry }
     }
 
     #[test]
@@ -270,16 +224,17 @@ mod tests {
         for side in [Side::Client, Side::Server] {
             for tls in [false, true] {
                 for mark in [Mark::Plain, Mark::Unexpected, Mark::Injected] {
-                    want.push(Line { sign: Sign::Said { side, tls }, mark, ..said(b"a\0\xff") });
+                    let entry = signed(Sign::Said { side, tls }, said(b"a\0\xff"));
+                    want.push(Entry { line: Line { mark, ..entry.line }, ..entry });
                 }
             }
         }
-        want.push(Line { sign: Sign::Event, text: b"", ..said(b"") });
+        want.push(signed(Sign::Event, said(b"")));
         for line in &want {
             transcript.push(&mut chain, line);
         }
-        assert_eq!(transcript.lines(chain), (want, false));
-        assert_eq!(transcript.lines(Chain::default()), (vec![], false));
+        assert_eq!(transcript.entries(chain), (want, false));
+        assert_eq!(transcript.entries(Chain::default()), (vec![], false));
     }
 
     #[test]
@@ -296,10 +251,10 @@ mod tests {
                 assert!(transcript.head - transcript.tail <= size as u64);
             }
             for (chain, texts) in chains.iter().zip(&texts) {
-                let (lines, forgotten) = transcript.lines(*chain);
+                let (lines, forgotten) = transcript.entries(*chain);
                 assert!(forgotten && lines.len() > 10);
                 let newest = &texts[texts.len() - lines.len()..];
-                assert!(lines.iter().map(|l| l.text).eq(newest.iter().map(|t| &t[..])));
+                assert!(lines.iter().map(|l| l.line.text).eq(newest.iter().map(|t| &t[..])));
             }
         }
     }
@@ -312,7 +267,7 @@ mod tests {
         for _ in 0..1000 {
             transcript.push(&mut new, &said(b"new"));
         }
-        assert_eq!(transcript.lines(old), (vec![], true));
+        assert_eq!(transcript.entries(old), (vec![], true));
         assert_eq!(transcript.last_command(old), None);
     }
 
@@ -322,15 +277,17 @@ mod tests {
         let mut chain = Chain::default();
         transcript.push(&mut chain, &said(&[b'x'; MAX_LINE + 1]));
         transcript.push(&mut chain, &said(&[b'y'; MAX_LINE]));
-        let (lines, forgotten) = transcript.lines(chain);
-        assert!(forgotten && lines.len() == 1 && !lines[0].cut && lines[0].text[0] == b'y');
+        let (lines, forgotten) = transcript.entries(chain);
+        assert!(
+            forgotten && lines.len() == 1 && !lines[0].line.cut && lines[0].line.text[0] == b'y'
+        );
         transcript.push(&mut chain, &said(&[b'x'; MAX_LINE + 1]));
-        assert!(transcript.lines(chain).0[0].cut);
+        assert!(transcript.entries(chain).0[0].line.cut);
 
         let mut none = Transcript::new(100);
         let mut chain = Chain::default();
         none.push(&mut chain, &said(b"x"));
-        assert_eq!(none.lines(chain), (vec![], false));
+        assert_eq!(none.entries(chain), (vec![], false));
     }
 
     #[test]
@@ -338,20 +295,42 @@ mod tests {
         let mut transcript = Transcript::new(1 << 16);
         let mut chain = Chain::default();
         assert_eq!(transcript.last_command(chain), None);
-        transcript.push(&mut chain, &Line { sign: Sign::Event, ..said(b"connected") });
+        transcript.push(&mut chain, &signed(Sign::Event, said(b"connected")));
         assert_eq!(transcript.last_command(chain), None);
         transcript.push(&mut chain, &said(b"RCPT TO:<a@b>"));
         let server = Sign::Said { side: Side::Server, tls: false };
-        transcript.push(&mut chain, &Line { sign: server, ..said(b"550 no") });
+        transcript.push(&mut chain, &signed(server, said(b"550 no")));
         assert_eq!(transcript.last_command(chain), Some(&b"RCPT TO:<a@b>"[..]));
     }
 
     #[test]
-    fn delays_keep_their_precision() {
-        for micros in [0, 1, 2_147_483_647, 2_147_484_000, 86_400_000_000] {
-            let delay = Duration::from_micros(micros);
-            assert_eq!(unpack_delay(pack_delay(delay)), delay);
+    fn stretches_hand_on_every_record_once_whatever_the_end_of_the_memory_does() {
+        for size in 5000..5040 {
+            let mut transcript = Transcript::new(size);
+            let mut chain = Chain::default();
+            let (mut from, mut read, mut wrote) = (0, vec![], vec![]);
+            for i in 0..2000usize {
+                let text = format!("{i}{}", "x".repeat(i * 7 % 90)).into_bytes();
+                transcript.push(&mut chain, &said(&text));
+                wrote.push(text);
+                if i % 13 == 0 {
+                    while from < transcript.head {
+                        let stretch = transcript.since(from, 128 + i);
+                        assert!(!stretch.lost && stretch.end > from);
+                        for piece in stretch.pieces {
+                            read.extend(entries(piece).map(|entry| entry.line.text.to_vec()));
+                        }
+                        from = stretch.end;
+                    }
+                    assert_eq!(read, wrote);
+                }
+            }
+            // All of the memory at once, and more than there is.
+            let all = transcript.since(0, usize::MAX);
+            let kept: usize = all.pieces.iter().map(|piece| entries(piece).count()).sum();
+            assert!(all.lost && kept == transcript.entries(chain).0.len());
+            assert!(transcript.since(all.end, 9).pieces.iter().all(|piece| piece.is_empty()));
         }
-        assert_eq!(unpack_delay(pack_delay(Duration::MAX)).as_millis(), (1 << 31) - 1);
+        assert_eq!(Transcript::new(0).since(0, 9).end, 0);
     }
 }

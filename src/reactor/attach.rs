@@ -6,12 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::desk::Desk;
+use super::files::Files;
 use super::mio_net::{MioNet, TERMINAL};
 use super::net::{Net as _, Ready, Signal, Token, Wake};
 use super::socket::Socket;
 use crate::base::{Failure, Now, Printable, cause, exit};
 use crate::console::Place;
-use crate::control::Told;
+use crate::control::{Request, Told};
 
 /// Octets read at once, and in one turn.
 const CHUNK: usize = 64 << 10;
@@ -39,6 +40,7 @@ struct Line {
     writable: bool,
     input: Vec<u8>,
     output: Vec<u8>,
+    files: Files,
     /// Nothing more will come.
     ended: bool,
 }
@@ -108,6 +110,7 @@ impl Line {
             writable: true,
             input: Vec::new(),
             output: Vec::new(),
+            files: Files::default(),
             ended: false,
         })
     }
@@ -120,13 +123,19 @@ impl Line {
     /// Says what the console asks, hears what the server tells.
     fn exchange(&mut self, desk: &mut Desk, now: Now) {
         for request in desk.console.take_requests() {
-            // Strings and numbers: this cannot fail.
-            if serde_json::to_writer(&mut self.output, &request).is_ok() {
-                self.output.push(b'\n');
-            }
+            self.files.note(&request);
+            self.ask(&request);
         }
-        let result = self.say().and_then(|()| self.hear(desk, now));
+        // What is heard may be answered at once.
+        let result = self.say().and_then(|()| self.hear(desk, now)).and_then(|()| self.say());
         self.ended |= result.is_err();
+    }
+
+    fn ask(&mut self, request: &Request) {
+        // Strings and numbers: this cannot fail.
+        if serde_json::to_writer(&mut self.output, request).is_ok() {
+            self.output.push(b'\n');
+        }
     }
 
     fn say(&mut self) -> io::Result<()> {
@@ -163,7 +172,11 @@ impl Line {
         let mut start = 0;
         while let Some(length) = memchr::memchr(b'\n', &self.input[start..]) {
             let told: Told = serde_json::from_slice(&self.input[start..start + length])?;
-            desk.console.told(told, now.time);
+            let taken = self.files.take(told);
+            taken.requests.iter().for_each(|request| self.ask(request));
+            if let Some(told) = taken.told {
+                desk.console.told(told, now.time);
+            }
             start += length + 1;
         }
         self.input.drain(..start);

@@ -4,6 +4,7 @@
 use super::Reactor;
 use super::control::Asker;
 use super::desk::Desk;
+use super::files::Files;
 use super::mio_net::MioNet;
 use super::net::{Net, Ready};
 use crate::base::{Now, Time};
@@ -27,6 +28,7 @@ pub struct Seat {
 pub struct Local {
     desk: Option<Box<Desk>>,
     asker: Asker,
+    files: Files,
     /// The asker has more to do at once.
     busy: bool,
     typed: Vec<String>,
@@ -112,13 +114,19 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let mut asker = std::mem::take(&mut self.local.asker);
         for request in desk.console.take_requests() {
             if asker.has_room() {
+                self.local.files.note(&request);
                 asker.ask(request);
             }
         }
         self.local.busy = self.serve(&mut asker);
         self.tell_news(&mut asker);
-        for told in asker.told.drain(..) {
-            desk.console.told(told, now.time);
+        for told in std::mem::take(&mut asker.told) {
+            let taken = self.local.files.take(told);
+            self.local.busy |= !taken.requests.is_empty();
+            taken.requests.into_iter().for_each(|request| asker.ask(request));
+            if let Some(told) = taken.told {
+                desk.console.told(told, now.time);
+            }
         }
         self.local.asker = asker;
     }

@@ -347,6 +347,9 @@ impl<S> Outbound<S> {
             }
             match core.next_transaction(self.server, now) {
                 Some((delivery, transaction, edit)) => {
+                    let (recipients, size) = (transaction.recipients.len(), transaction.size);
+                    let what = What::Attempt { recipients, size };
+                    core.note(now, Some(self.id), Some(delivery.id), what);
                     self.carry(delivery, transaction, edit, now);
                 }
                 None => break,

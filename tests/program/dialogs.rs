@@ -76,6 +76,20 @@ impl Server for Wire {
     }
 }
 
+/// Plays a dialog that a session was exported as against a server of its own. What only a machine
+/// in the hand can be told, and what was kept, is left out.
+pub fn play(name: &str, text: &str) {
+    let mut dialog = Dialog::parse(name, text);
+    assert!(dialog.steps.len() > 3, "{text}");
+    dialog.steps.retain(|(_, step)| !matches!(step, Step::Message(_) | Step::Verdict(..)));
+    let next = Next::new();
+    let setup = Setup::new(next.address);
+    let _server = setup.start();
+    let stream = TcpStream::connect(setup.address).unwrap();
+    let mut wire = Wire { stream, heard: Vec::new(), ended: false };
+    dialog.play(&mut wire, "over TCP");
+}
+
 #[test]
 fn over_tcp() {
     let next = Next::new();

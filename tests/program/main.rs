@@ -12,6 +12,7 @@ mod cost;
 mod crash;
 mod dialogs;
 mod explain;
+mod export;
 mod forward;
 mod limits;
 mod next;

@@ -20,6 +20,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explain", &["base", "journal"]),
     // Shows what any part has answered, so it must know none of them.
     ("page", &["base"]),
+    // Speaks of what the journal has kept; who writes the files is others' business.
+    ("record", &["base", "journal"]),
     ("tutor", &["base", "journal", "explain"]),
     ("sink", &["base"]),
     ("spool", &["base", "sys"]),
@@ -37,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
             "control", "console", "sink", "logger", "demo", "message", "explain", "tutor", "page",
+            "record",
         ],
     ),
     (
@@ -50,7 +53,8 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Who may open files: the spool's disk, the configuration, the sink's Maildir, the command line,
-/// the start of the loop, which reads the system's own files once, and what reads certificates.
+/// the start of the loop, which reads the system's own files once, what reads certificates, and
+/// the files that commands name.
 const DISK: &[&str] = &[
     "src/spool/real.rs",
     "src/config",
@@ -58,6 +62,7 @@ const DISK: &[&str] = &[
     "src/cli",
     "src/reactor/run.rs",
     "src/reactor/certs.rs",
+    "src/reactor/files.rs",
 ];
 
 /// Crates, paths and words that belong to one place: what, where, why.
@@ -86,7 +91,7 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
 /// Parts that are data and functions only.
 const PURE: &[&str] = &[
     "base", "auth", "journal", "smtp", "dns", "rules", "queue", "message", "explain", "tutor",
-    "page", "control", "demo", "console",
+    "page", "record", "control", "demo", "console",
 ];
 
 /// The top-level modules that a file's code names, with positions.

@@ -1,35 +1,31 @@
 //! `explain WORD|ID[:LINE]`: the book, or the lines of a session in their places.
 
-use super::Refusal;
+use super::find::Then;
 use super::status::help;
+use super::{Answer, Refusal};
 use crate::base::SessionId;
-use crate::control::find;
+use crate::control::{Recorded, find};
 use crate::explain;
-use crate::journal::Report;
+use crate::journal::{Conversation, Report};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::spool::Disk;
 
 impl<N: Net, D: Disk> Reactor<N, D> {
-    pub(super) fn explain(&self, asked: &str) -> Result<Report, Refusal> {
-        if let Some((id, line)) = place(asked) {
-            // `i7` alone stands in the book, too, as what such a name is.
-            let known = self.core.journal.transcript(id);
-            match known {
-                Some((lines, forgotten)) => return in_session(id, line, &lines, !forgotten),
-                None if line.is_some() => {
-                    let what = format!("session {id} is not known, or not any more");
-                    return Err(Refusal::new(what));
-                }
-                None => {}
-            }
+    pub(super) fn explain(&mut self, asked: &str) -> Result<Answer, Refusal> {
+        match place(asked) {
+            Some((id, line)) => self.find(Recorded::Session(id), Then::Explain(id, line)),
+            None => Ok(in_book(asked)?.into()),
         }
-        // For what is not in the book: the help of a command.
-        explain::report(asked).or_else(|why| match find(asked.trim()) {
-            Some(verb) => Ok(help(Some(verb.name))),
-            None => Err(Refusal::new(why)),
-        })
     }
+}
+
+/// What the book says; for what is not in it, the help of a command.
+fn in_book(asked: &str) -> Result<Report, Refusal> {
+    explain::report(asked).or_else(|why| match find(asked.trim()) {
+        Some(verb) => Ok(help(Some(verb.name))),
+        None => Err(Refusal::new(why)),
+    })
 }
 
 /// `i7`, `i7:11`.
@@ -40,16 +36,24 @@ fn place(asked: &str) -> Option<(SessionId, Option<usize>)> {
     }
 }
 
-fn in_session(
+/// A session that was found, or all that is known of such a name.
+pub(super) fn in_session(
     id: SessionId,
     line: Option<usize>,
-    lines: &[crate::journal::Line<'_>],
-    complete: bool,
+    found: Option<&Conversation>,
 ) -> Result<Report, Refusal> {
-    let Some(number) = line else {
-        return Ok(explain::explain_session(id.leg, complete, lines));
+    let Some(conversation) = found else {
+        // `i7` alone stands in the book, too, as what such a name is.
+        return match line {
+            None => in_book(&id.to_string()),
+            Some(_) => Err(super::find::unknown_session(id)),
+        };
     };
-    explain::explain_line(id.leg, complete, lines, number).ok_or_else(|| {
+    let lines = conversation.transcript();
+    let Some(number) = line else {
+        return Ok(explain::explain_session(id.leg, conversation.complete, &lines));
+    };
+    explain::explain_line(id.leg, conversation.complete, &lines, number).ok_or_else(|| {
         Refusal::new(format!("session {id} has {} lines, counted from 1", lines.len()))
     })
 }

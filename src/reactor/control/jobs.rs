@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::hand::Handing;
 use super::messages::{AGES, age_place, listed};
 use super::probe::Probing;
 use super::watch::Reader;
-use super::{Asker, Refusal};
+use super::{Answer, Asker, Refusal};
 use crate::base::{Printable, Time};
 use crate::control::{Follow, MessageAction, Told, item_holds};
 use crate::explain::wrap;
@@ -38,6 +39,8 @@ pub enum Job {
     Probe(Probing),
     /// `follow`, for an asker without a view.
     Follow(Following),
+    /// A file for the asker.
+    Hand(Handing),
 }
 
 /// A walk over all messages.
@@ -132,17 +135,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                     return Ok(false);
                 }
                 let chosen = std::mem::take(&mut choosing.chosen);
-                match self.chosen(choosing.action, chosen, asker)? {
-                    super::Answer::Done(report) => {
-                        asker.tell_report(id, json, report);
-                        Ok(true)
-                    }
-                    super::Answer::Job(next) => {
-                        *job = next;
-                        Ok(false)
-                    }
-                }
+                let answer = self.chosen(choosing.action, chosen, asker)?;
+                Ok(go_on(answer, job, (id, json), asker))
             }
+            Job::Hand(handing) => self.hand_piece(handing, (id, json), asker),
             Job::Doing(doing) => {
                 let done = self.do_slice(doing, SLICE)?;
                 if done {
@@ -236,6 +232,20 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
         }
         slice.is_none()
+    }
+}
+
+/// A job has brought an answer: it is told (true), or another job takes its place.
+fn go_on(answer: Answer, job: &mut Job, (id, json): (u64, bool), asker: &mut Asker) -> bool {
+    match answer {
+        Answer::Done(report) => {
+            asker.tell_report(id, json, report);
+            true
+        }
+        Answer::Job(next) => {
+            *job = next;
+            false
+        }
     }
 }
 

@@ -16,6 +16,9 @@
 //! the commands.
 
 mod explain;
+mod export;
+mod find;
+mod hand;
 mod jobs;
 mod messages;
 mod probe;
@@ -29,13 +32,16 @@ mod watch;
 
 use std::collections::VecDeque;
 
+use self::find::Then;
 pub use self::jobs::Job;
 pub use self::socket::Asking;
 pub use self::watch::Watching;
 use super::Reactor;
 use super::net::Net;
 use crate::base::{Printable, Time};
-use crate::control::{Command, CommandError, MessageAction, NextCommand, Request, Told};
+use crate::control::{
+    Command, CommandError, MessageAction, NextCommand, Recorded, Request, ShowPart, Told,
+};
 use crate::journal::Report;
 use crate::spool::Disk;
 
@@ -108,7 +114,11 @@ impl From<Report> for Answer {
 impl Asker {
     /// Asks; to be called only while [`Asker::has_room`].
     pub fn ask(&mut self, request: Request) {
-        self.waiting.push_back(request);
+        match request {
+            // A file that nobody waits for.
+            Request::Give { .. } | Request::CannotGive { .. } => {}
+            request => self.waiting.push_back(request),
+        }
     }
 
     /// Whether more may be asked now.
@@ -186,7 +196,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             match asker.waiting.pop_front() {
                 Some(Request::Run { id, line, json }) => self.begin_command(asker, id, &line, json),
                 Some(Request::Watch { backlog }) => self.watch(asker, backlog),
-                None => {}
+                // These do not wait: see `ask`.
+                Some(Request::Give { .. } | Request::CannotGive { .. }) | None => {}
             }
         }
         match &asker.job {
@@ -218,9 +229,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Status => self.status().into(),
             Command::Stats { reset } => self.stats(reset).into(),
             Command::Analyse { what, last } => self.analyse(what, last).into(),
-            Command::Explain(word) => self.explain(&word)?.into(),
+            Command::Explain(word) => self.explain(&word)?,
             Command::Sessions { last } => self.sessions(last).into(),
-            Command::Session { id, view } => self.session(id, view)?.into(),
+            Command::Session { id, view } => {
+                self.find(Recorded::Session(id), Then::Session(id, view))?
+            }
             Command::Follow(follow) => {
                 if self.annotates_ctl && !asker.is_watching() {
                     self.give_notes(asker, true);
@@ -239,9 +252,13 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Annotate(on) => self.annotate(on, asker).into(),
             Command::Queue { age: true, filter } => Answer::Job(Job::ages(filter)),
             Command::Queue { age: false, filter } => Answer::Job(Job::listing(filter)),
+            Command::Show { message, part: ShowPart::Attempts } => {
+                self.find(Recorded::Message(message), Then::Attempts(message))?
+            }
             Command::Show { message, part } => self.show(message, part)?.into(),
             Command::Messages { action, which } => self.begin_messages(action, which)?,
             Command::Confirm => self.confirm(asker)?,
+            Command::Export { what, form, file } => self.export(what, form, file)?,
             Command::Flush => self.flush_queue().into(),
             Command::Config(command) => self.configure(command)?.into(),
             Command::Trace { on, what } => self.trace(on, what)?.into(),

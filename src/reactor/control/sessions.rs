@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::Refusal;
 use crate::base::{Leg, Printable, SessionId, Wall, show_duration};
 use crate::control::{SessionLine, SessionView};
-use crate::journal::{Line, Report, SessionRecord, Sign, render};
+use crate::journal::{Conversation, Line, Report, SessionRecord, Sign, ladder, render};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::reactor::slots::Slot;
@@ -102,28 +101,30 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
         Report { json: json!({ "sessions": rows }), lines }
     }
+}
 
-    /// `session ID [ladder|raw|hex]`
-    pub(super) fn session(&self, id: SessionId, view: SessionView) -> Result<Report, Refusal> {
-        let journal = &self.core.journal;
-        let unknown = || Refusal::new(format!("session {id} is not known, or not any more"));
-        let (lines, forgotten) = journal.transcript(id).ok_or_else(unknown)?;
-        let json = json!({
-            "session": id.to_string(),
-            "complete": !forgotten,
-            "lines": (1..).zip(&lines).map(line_json).collect::<Vec<_>>(),
-        });
-        let mut text = match view {
-            SessionView::Lines => (1..).zip(&lines).map(|line| shown(id, line)).collect(),
-            SessionView::Ladder => crate::journal::ladder(journal, id),
-            SessionView::Raw => raw(&lines),
-            SessionView::Hex => hex(&lines),
-        };
-        if forgotten {
-            text.insert(0, "(older lines have made room for newer ones)".into());
-        }
-        Ok(Report { json, lines: text })
+/// `session ID [ladder|raw|hex]`; `carried` are the parts of others that carried its messages.
+pub(super) fn session_report(
+    own: &Conversation,
+    carried: &[Conversation],
+    view: SessionView,
+) -> Report {
+    let (id, lines) = (own.id, own.transcript());
+    let json = json!({
+        "session": id.to_string(),
+        "complete": own.complete,
+        "lines": (1..).zip(&lines).map(line_json).collect::<Vec<_>>(),
+    });
+    let mut text = match view {
+        SessionView::Lines => (1..).zip(&lines).map(|line| shown(id, line)).collect(),
+        SessionView::Ladder => ladder(own, carried),
+        SessionView::Raw => raw(&lines),
+        SessionView::Hex => hex(&lines),
+    };
+    if !own.complete {
+        text.insert(0, "(older lines have made room for newer ones)".into());
     }
+    Report { json, lines: text }
 }
 
 /// `in` or `out`.
