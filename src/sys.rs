@@ -1,10 +1,11 @@
 //! The one file with `unsafe`: system calls that std does not have.
 #![allow(unsafe_code)]
 
+use std::env;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -148,6 +149,87 @@ impl Drop for HiddenInput {
     fn drop(&mut self) {
         // SAFETY: the pointer is to a struct of the right kind, which is only read.
         unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSAFLUSH, &self.0) };
+    }
+}
+
+/// Forbids images of the process's memory when it dies: it holds secrets.
+pub fn forbid_core() {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a struct of the right kind, for the time of the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
+    // Linux gives an image to a program (core_pattern) whatever the limit says.
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes numbers only.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+}
+
+/// A socket that the process was started with.
+#[derive(Debug)]
+pub struct Handed {
+    fd: OwnedFd,
+    number: i32,
+    name: String,
+}
+
+impl Handed {
+    /// More are not taken.
+    const MOST: i32 = 256;
+
+    /// What whoever started the process handed over, by sd_listen_fds(3): descriptors from 3 on,
+    /// meant for this very process. The variables that speak of them are taken away and the
+    /// descriptors closed at exec, so that no child believes that they are its own. To be called
+    /// once, at the start.
+    pub fn take() -> io::Result<Vec<Handed>> {
+        let known = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
+        let [pid, count, names, _] = known.map(|name| env::var(name).unwrap_or_default());
+        for name in known.iter().filter(|name| env::var_os(name).is_some()) {
+            // SAFETY: there is one thread, and nobody else reads the environment now.
+            unsafe { env::remove_var(name) };
+        }
+        if pid.parse() != Ok(std::process::id()) {
+            return Ok(Vec::new());
+        }
+        let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "LISTEN_FDS is no number");
+        let count: i32 = count.parse().map_err(|_| wrong())?;
+        if !(0..=Handed::MOST).contains(&count) {
+            return Err(wrong());
+        }
+        let mut names = names.split(':');
+        (3..3 + count).map(|fd| Handed::at(fd, names.next().unwrap_or_default())).collect()
+    }
+
+    fn at(fd: RawFd, name: &str) -> io::Result<Handed> {
+        // SAFETY: takes numbers only; a descriptor that is not open is an error.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it is open, and by the protocol it is ours: nobody else here knows of it.
+        let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Handed { fd: owned, number: fd, name: name.into() })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// How it is called; may be empty.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl AsFd for Handed {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<Handed> for OwnedFd {
+    fn from(handed: Handed) -> OwnedFd {
+        handed.fd
     }
 }
 

@@ -15,15 +15,24 @@ impl Rate {
     /// The most that can be asked for.
     const MOST: u32 = 1_000_000;
 
-    /// How far apart they are when they are spread evenly.
-    pub fn spacing(self) -> Duration {
-        let unit = match self.unit {
+    /// How many.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
+    /// In how long.
+    pub fn unit(self) -> Duration {
+        Duration::from_secs(match self.unit {
             's' => 1,
             'm' => 60,
             'h' => 3600,
             _ => 86_400,
-        };
-        Duration::from_secs(unit) / self.count
+        })
+    }
+
+    /// How far apart they are when they are spread evenly.
+    pub fn spacing(self) -> Duration {
+        self.unit() / self.count
     }
 }
 

@@ -78,15 +78,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn admit(&mut self, mut stream: N::Stream, peer: SocketAddr, role: Role) {
         let proxied = match self.core.proxies(role) {
             Some(proxies) if !proxies.iter().any(|net| net.contains(peer.ip().to_canonical())) => {
-                return self.refuse(stream, "421 4.7.0 Only proxies may connect here\r\n");
+                return self.refuse(stream, role, "421 4.7.0 Only proxies may connect here\r\n");
             }
             proxies => proxies.is_some(),
         };
         if self.inbound >= self.core.config.server.max_connections {
-            return self.refuse(stream, "421 4.3.2 Too many connections, try again later\r\n");
+            let words = "421 4.3.2 Too many connections, try again later\r\n";
+            return self.refuse(stream, role, words);
         }
         if !proxied && self.is_crowd(peer) {
-            return self.refuse(stream, MANY_CONNECTIONS);
+            return self.refuse(stream, role, MANY_CONNECTIONS);
         }
         let token = self.slots.next_token();
         if self.net.register(&mut stream, token).is_err() {
@@ -128,8 +129,13 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 
     /// Says one line to a connection that gets no session, and lets it go. Nothing was read from
-    /// it, so the line arrives unless the client was already talking.
-    pub fn refuse(&mut self, mut stream: N::Stream, line: &str) {
+    /// it, so the line arrives unless the client was already talking. A client that speaks TLS at
+    /// once would read no line but nonsense: it is closed without words, since a handshake is more
+    /// than one that is too many can have.
+    pub fn refuse(&mut self, mut stream: N::Stream, role: Role, line: &str) {
+        if self.core.is_implicit(role) {
+            return;
+        }
         let _ = self.net.write(&mut stream, line.as_bytes());
         let _ = self.net.shutdown_write(&mut stream);
     }

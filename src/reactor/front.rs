@@ -32,7 +32,7 @@ impl<D: Disk> Core<D> {
     }
 
     /// TLS begins with the first octet.
-    fn is_implicit(&self, role: Role) -> bool {
+    pub(super) fn is_implicit(&self, role: Role) -> bool {
         match role {
             Role::Named(n) => {
                 let listener = self.config.listeners.get(usize::from(n));
@@ -114,7 +114,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             let Some(Slot::Inbound(c)) = self.slots.get_mut(token) else { return None };
             c.peer = peer;
             c.why = "too many connections of this client".into();
-            let _ = c.link.transport.write(&mut self.net, MANY_CONNECTIONS.as_bytes());
+            if !self.core.is_implicit(c.role) {
+                let _ = c.link.transport.write(&mut self.net, MANY_CONNECTIONS.as_bytes());
+            }
             return Some(After::Gone);
         }
         self.arrived(token, peer);

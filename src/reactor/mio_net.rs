@@ -20,7 +20,7 @@ use super::desk::Desk;
 use super::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
 use super::socket::{Listening, Socket};
 use crate::base::Now;
-use crate::sys;
+use crate::sys::{self, Handed};
 
 const SIGNALS: mio::Token = mio::Token(usize::MAX);
 /// The terminal of the console.
@@ -30,6 +30,8 @@ const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 const EVENTS: usize = 1024;
 /// Connections that the kernel keeps for us until we accept them.
 const BACKLOG: i32 = 4096;
+/// How often a child that was killed is looked after.
+const REAP: Duration = Duration::from_millis(20);
 
 /// The operating system's network.
 pub struct MioNet {
@@ -41,6 +43,8 @@ pub struct MioNet {
     reserve: Option<socket2::Socket>,
     /// Other processes may listen on the same addresses.
     reuse_port: bool,
+    /// Children that were killed and have not been reaped yet.
+    dying: Vec<Child>,
 }
 
 impl MioNet {
@@ -56,6 +60,7 @@ impl MioNet {
             clock: Clock::new(),
             reserve: reserve(),
             reuse_port: false,
+            dying: Vec::new(),
         })
     }
 }
@@ -87,17 +92,45 @@ impl MioNet {
     }
 }
 
+/// Where a socket that was handed over listens; or why it cannot be one of ours.
+pub fn address_of(handed: &Handed) -> Result<SocketAddr, String> {
+    let socket = socket2::SockRef::from(handed);
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+    let is_stream = socket.r#type().is_ok_and(|kind| kind == Type::STREAM);
+    match address {
+        Some(at) if is_stream && socket.is_listener().unwrap_or(true) => Ok(at),
+        _ => Err("it is no TCP socket that listens".into()),
+    }
+}
+
+impl MioNet {
+    /// Listens on a socket that was handed over.
+    pub fn adopt(&mut self, handed: Handed, token: Token) -> io::Result<Listening> {
+        let socket = socket2::Socket::from(OwnedFd::from(handed));
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        let mut listener = TcpListener::from_std(socket.into());
+        self.poll.registry().register(&mut listener, mio::Token(token.0), Interest::READABLE)?;
+        Ok(Listening::Tcp(listener))
+    }
+}
+
 impl Net for MioNet {
     type Listener = Listening;
     type Stream = Socket;
     type Datagram = UdpSocket;
-    type Child = Child;
+    type Child = Option<Child>;
 
     fn now(&self) -> Now {
         self.clock.now()
     }
 
     fn poll(&mut self, wake: &mut Wake, timeout: Option<Duration>) -> io::Result<()> {
+        self.dying.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        let timeout = match (self.dying.is_empty(), timeout) {
+            (true, timeout) => timeout,
+            (false, timeout) => Some(timeout.unwrap_or(REAP).min(REAP)),
+        };
         match self.poll.poll(&mut self.events, timeout) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
@@ -173,7 +206,7 @@ impl Net for MioNet {
         }
     }
 
-    fn spawn(&mut self, command: &str, token: Token) -> io::Result<(Socket, Child)> {
+    fn spawn(&mut self, command: &str, token: Token) -> io::Result<(Socket, Option<Child>)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let child = Command::new("/bin/sh")
@@ -187,18 +220,21 @@ impl Net for MioNet {
             .spawn()?;
         let mut stream = Socket::Local(UnixStream::from_std(ours));
         self.register(&mut stream, token)?;
-        Ok((stream, child))
+        Ok((stream, Some(child)))
     }
 
-    fn ended(&mut self, child: &mut Child) -> io::Result<Option<bool>> {
+    fn ended(&mut self, child: &mut Option<Child>) -> io::Result<Option<bool>> {
+        let Some(child) = child else { return Ok(Some(false)) };
         Ok(child.try_wait()?.map(|status| status.success()))
     }
 
-    fn kill(&mut self, child: &mut Child) {
+    fn kill(&mut self, child: &mut Option<Child>) {
+        let Some(mut child) = child.take() else { return };
         if let Ok(None) = child.try_wait() {
             sys::kill_group(child.id());
-            // Whoever is killed ends at once, or waits for a disk: then the system reaps it later.
-            let _ = child.try_wait();
+            // It ends soon, or when the disk lets it: until then its entry in the table of
+            // processes is ours to take away.
+            self.dying.push(child);
         }
     }
 

@@ -6,6 +6,7 @@
 //! `mio_net` and `clock` are the real world; `sim` is another one.
 
 mod accept;
+mod activation;
 mod attach;
 mod certs;
 mod clock;

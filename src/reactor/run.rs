@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use super::activation::{self, Wanted};
 use super::certs::Certs;
 use super::control::Asker;
 use super::core::{Core, Role};
@@ -21,20 +22,29 @@ use crate::dns::{Hosts, ResolvConf};
 use crate::journal::Level;
 use crate::sink::Sink;
 use crate::spool::{Disk, NoDisk, RealDisk, Spool, SpoolError};
-use crate::sys;
+use crate::sys::{self, Handed};
 
 /// Runs the server until it is told to end.
 ///
 /// With a seat, the terminal is made a console.
 pub fn run(config: Config, seat: Option<&mut Seat>) -> Result<(), Failure> {
+    let handed = Handed::take().map_err(|e| {
+        let words = format!("cannot take over the sockets of LISTEN_FDS: {}", cause(&e));
+        Failure::new(exit::SYSTEM, words)
+    })?;
     sys::raise_file_limit();
+    if config.next_servers.iter().any(|server| server.login.is_some()) {
+        sys::forbid_core();
+    }
     // A configuration that is wrong leaves no spool behind.
     let certs = Certs::load(&config)?;
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
     let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
     let (relays, sinks) = (config.server.listen.clone(), sink_addresses(&config));
     let control = config.server.control.clone();
-    serve(config, certs, spool, &relays, &sinks, (control.as_deref(), seat))
+    let listeners = all_listeners(&config, &relays, &sinks);
+    let listeners = activation::assign(&config, listeners, handed)?;
+    serve(config, certs, spool, listeners, (control.as_deref(), seat))
 }
 
 /// Runs nothing but the built-in sink: no spool, no next server.
@@ -42,7 +52,8 @@ pub fn run_sink(config: Config) -> Result<(), Failure> {
     sys::raise_file_limit();
     let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
     let sinks = sink_addresses(&config);
-    serve(config, Certs::default(), spool, &[], &sinks, (None, None))
+    let listeners = activation::assign(&config, all_listeners(&config, &[], &sinks), vec![])?;
+    serve(config, Certs::default(), spool, listeners, (None, None))
 }
 
 /// Does one command in a server that neither listens nor keeps mail. Gives its answer as it is to
@@ -115,16 +126,14 @@ fn serve<D: Disk>(
     mut config: Config,
     certs: Certs,
     spool: Spool<D>,
-    relays: &[SocketAddr],
-    sinks: &[SocketAddr],
+    listeners: Vec<Wanted>,
     (control, mut seat): (Option<&Path>, Option<&mut Seat>),
 ) -> Result<(), Failure> {
-    let alone = relays.is_empty();
+    let alone = listeners.iter().all(|listener| listener.role() == Role::Sink);
     if alone {
         config.next_servers.clear();
     }
     let warning = config.auth.warning.clone();
-    let listeners = all_listeners(&config, relays, sinks);
     // A server listens while it recovers: a large spool must not keep clients waiting.
     let mut reactor = build(config, spool)?;
     let now = reactor.now();
@@ -136,8 +145,9 @@ fn serve<D: Disk>(
         reactor.core.say(now, Level::Warn, &warning);
     }
     reactor.core.set_certs(certs, now);
-    for (at, role) in listeners {
-        let local = reactor.listen(at, role).map_err(|e| listen_failure(at, &e))?;
+    for listener in listeners {
+        let role = listener.role();
+        let local = reactor.listen_as(listener)?;
         reactor.core.listening(role, local, now);
     }
     if let Some(path) = control {
@@ -229,7 +239,7 @@ pub(super) fn listen_words(at: SocketAddr, error: &io::Error) -> String {
     listen_failure(at, error).message
 }
 
-fn listen_failure(at: SocketAddr, error: &io::Error) -> Failure {
+pub(super) fn listen_failure(at: SocketAddr, error: &io::Error) -> Failure {
     let (code, hint) = match error.kind() {
         io::ErrorKind::PermissionDenied => (
             exit::NO_PERMISSION,

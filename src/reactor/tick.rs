@@ -354,9 +354,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub fn out_of_descriptors(&mut self, token: Token) {
         if self.net.spare_descriptor() == SpareDescriptor::Released {
             if let Some(Slot::Listener(listener)) = self.slots.get_mut(token) {
+                let role = listener.role;
                 if let Ok((stream, _)) = self.net.accept(&mut listener.socket) {
                     self.refuse(
                         stream,
+                        role,
                         "421 4.3.2 No room for more connections, try again later\r\n",
                     );
                 }

@@ -3,6 +3,7 @@
 //!
 //! Every test starts a server of its own, in a folder of its own, on ports of its own.
 
+mod activation;
 mod balancer;
 mod certs;
 mod client;
@@ -16,6 +17,7 @@ mod export;
 mod forward;
 mod limits;
 mod next;
+mod next_auth;
 mod next_tls;
 mod probe;
 mod pty;

@@ -57,7 +57,7 @@ fn with(limits: ServerLimits) -> Queue {
 
 #[test]
 fn a_rate_gives_one_at_a_time_and_opens_no_connection_for_nothing() {
-    let rate = Some("60/m".parse().unwrap());
+    let rate = Some("1/s".parse().unwrap());
     let mut q = with(ServerLimits { connections: 8, rate, direct: false });
     (1..=3).for_each(|n| add(&mut q, n, at(10)));
     for now in [10, 11, 12] {

@@ -50,7 +50,12 @@ impl Extensions {
                 // A limit that is no number is none: better to be refused than to refuse.
                 "SIZE" => offered.size = Some(words.next().and_then(number).unwrap_or(0)),
                 "LIMITS" => words.for_each(|limit| offered.limit(limit)),
-                _ => {}
+                // Drafts before RFC 2554 wrote the first mechanism so, and some servers still do.
+                other => {
+                    if let Some(first) = other.strip_prefix("AUTH=") {
+                        offered.mechanisms(std::iter::once(first).chain(words));
+                    }
+                }
             }
         }
         offered
@@ -59,9 +64,12 @@ impl Extensions {
     /// Several lines add to each other.
     fn mechanisms<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
         let mut all = self.auth.take().map_or(String::new(), String::from);
-        for word in words {
-            all.push_str(if all.is_empty() { "" } else { " " });
-            all.push_str(&word.to_ascii_uppercase());
+        for word in words.map(str::to_ascii_uppercase).filter(|word| !word.is_empty()) {
+            // Servers that write both spellings name everything twice.
+            if all.split(' ').all(|known| known != word) {
+                all.push_str(if all.is_empty() { "" } else { " " });
+                all.push_str(&word);
+            }
         }
         self.auth = Some(all.into());
     }
@@ -91,6 +99,14 @@ mod tests {
 
     fn parse(text: &'static str) -> Extensions {
         Extensions::parse(&Reply::bare(250, text))
+    }
+
+    #[test]
+    fn both_spellings_of_auth() {
+        let auth = |text| parse(text).auth.unwrap();
+        assert_eq!(&*auth("x\nAUTH=LOGIN"), "LOGIN");
+        assert_eq!(&*auth("x\nAUTH=login plain\nAUTH LOGIN PLAIN XOAUTH2"), "LOGIN PLAIN XOAUTH2");
+        assert_eq!((&*auth("x\nAUTH="), parse("x\nAUTHX=LOGIN").auth), ("", None));
     }
 
     #[test]

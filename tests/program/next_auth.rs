@@ -1,0 +1,247 @@
+//! Logging in at next servers, with passwords and tokens from everywhere that they come from, and
+//! never in what people can read.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::certs::{Authority, Identity};
+use crate::server::{Server, Setup, tool};
+use crate::wait_for;
+
+const USER: &str = "ann@example.org";
+const SECRET: &str = "Pa55-w0rd,=to/forget";
+/// The same, and its base64 at each place that it can have in a line, without its neighbours.
+const DISGUISES: [&str; 4] = [
+    SECRET,
+    "UGE1NS13MHJkLD10by9mb3JnZX",
+    "BhNTUtdzByZCw9dG8vZm9yZ2V0",
+    "YTU1LXcwcmQsPXRvL2Zvcmdld",
+];
+
+/// A next server in Python; none where there is no Python.
+struct Guard {
+    child: Child,
+    port: u16,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+impl Guard {
+    fn start(mechanisms: &str, secret: &str, identity: &Identity) -> Option<Guard> {
+        let mut command = Command::new(tool("python3")?);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/next_auth.py"));
+        command.args([mechanisms, USER, secret]).arg(&identity.certificate).arg(&identity.key);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        let port = first.strip_prefix("port ").unwrap().parse().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let record = said.clone();
+        thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| record.lock().unwrap().push(line));
+        });
+        Some(Guard { child, port, said })
+    }
+
+    fn said(&self, words: &str) -> usize {
+        self.said.lock().unwrap().iter().filter(|line| line.starts_with(words)).count()
+    }
+
+    fn wait(&self, words: &str, count: usize) {
+        wait_for(words, || (self.said(words) >= count).then_some(()));
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("---- the next server said:\n{}", self.said.lock().unwrap().join("\n"));
+        }
+    }
+}
+
+struct World {
+    authority: Authority,
+    identity: Identity,
+}
+
+impl World {
+    fn new() -> World {
+        let authority = Authority::new();
+        let identity = authority.sign("localhost");
+        World { authority, identity }
+    }
+
+    fn setup(&self, guard: &Guard) -> Setup {
+        Setup::new(([127, 0, 0, 1], guard.port).into())
+            .set("next_server.host=localhost")
+            .set("next_server.tls=implicit")
+            .set(&format!("next_server.ca_file={}", self.authority.file().display()))
+            .set(&format!("next_server.user={USER}"))
+            .set("next_server.connections=1")
+            .set("queue.interval=100ms")
+            .set("queue.retry_min=100ms")
+            .set("queue.retry_max=200ms")
+            .set("log.level=trace")
+    }
+}
+
+fn send(server: &Server) {
+    server.ehlo().mail("ann@example.org", &["bob@example.net"], "Subject: x\r\n\r\nbody\r\n");
+}
+
+/// Nothing that people can read has the secret in it.
+#[track_caller]
+fn is_kept_secret(setup: &Setup, server: &Server) {
+    let mut texts = vec![("log", server.log())];
+    for words in [
+        &["session", "o1"][..],
+        &["session", "o1", "raw"],
+        &["session", "o1", "hex"],
+        &["config", "get"],
+        &["config", "get", "next_server.password"],
+        &["config", "diff"],
+        &["next", "list"],
+        &["sessions", "last=10m"],
+        &["export", "o1", "json", "-"],
+        &["queue"],
+    ] {
+        let (_, out, err) = setup.ctl(words);
+        texts.push((words[0], out + &err));
+    }
+    if cfg!(target_os = "linux") {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "a core would have it: {core}");
+    }
+    for entry in walk(&setup.spool()) {
+        texts.push(("spool", String::from_utf8_lossy(&std::fs::read(entry).unwrap()).into_owned()));
+    }
+    for (what, text) in texts {
+        for disguise in DISGUISES {
+            assert!(!text.contains(disguise), "{what} has {disguise}: {text}");
+        }
+    }
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => found.extend(walk(&entry.path())),
+            kind if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn every_mechanism_and_the_strongest_by_itself() {
+    let world = World::new();
+    for (offered, choice, taken) in [
+        ("PLAIN", "auto", "PLAIN"),
+        ("LOGIN", "auto", "LOGIN"),
+        ("XOAUTH2", "xoauth2", "XOAUTH2"),
+        ("OAUTHBEARER,XOAUTH2", "oauthbearer", "OAUTHBEARER"),
+        ("PLAIN,LOGIN,XOAUTH2,SCRAM-SHA-256,GSSAPI", "auto", "SCRAM-SHA-256"),
+    ] {
+        let Some(guard) = Guard::start(offered, SECRET, &world.identity) else { return };
+        let setup = world
+            .setup(&guard)
+            .set(&format!("next_server.password={SECRET}"))
+            .set(&format!("next_server.auth={choice}"));
+        let server = setup.start();
+        send(&server);
+        guard.wait("mail", 1);
+        assert_eq!(guard.said(&format!("auth {taken} ok")), 1, "{}", server.log());
+        is_kept_secret(&setup, &server);
+    }
+}
+
+#[test]
+fn a_wrong_password_pauses_the_server_and_nothing_bounces() {
+    let world = World::new();
+    for (offered, choice, words) in [
+        ("PLAIN", "auto", "535 5.7.8 Not with that"),
+        ("XOAUTH2", "xoauth2", "invalid"),
+        ("GSSAPI,CRAM-MD5", "auto", "GSSAPI CRAM-MD5"),
+    ] {
+        let Some(guard) = Guard::start(offered, "another", &world.identity) else { return };
+        let setup = world
+            .setup(&guard)
+            .set(&format!("next_server.password={SECRET}"))
+            .set(&format!("next_server.auth={choice}"))
+            .set("queue.retry_min=1m")
+            .set("queue.retry_max=1m");
+        let server = setup.start();
+        send(&server);
+        let list = || setup.say(&["next", "list"]);
+        wait_for("the server is left alone", || list().contains("backing").then_some(()));
+        if words != "invalid" {
+            assert!(list().contains(words), "{}", list());
+        }
+        assert_eq!((setup.queue_files().len(), guard.said("mail")), (1, 0));
+        is_kept_secret(&setup, &server);
+    }
+}
+
+/// A program that gives one line after the other.
+fn command(setup: &Setup, script: &str) -> String {
+    let file = setup.dir.path().join("secret.sh");
+    std::fs::write(&file, script).unwrap();
+    format!("next_server.password_command=sh {}", file.display())
+}
+
+#[test]
+fn a_token_that_is_refused_is_fetched_again() {
+    let world = World::new();
+    let Some(guard) = Guard::start("XOAUTH2", SECRET, &world.identity) else { return };
+    let setup = world.setup(&guard).set("next_server.auth=xoauth2");
+    let script = format!("if test -e used; then echo '{SECRET}'; else echo stale; fi; touch used");
+    let line = command(&setup, &format!("cd '{}'\n{script}\n", setup.dir.path().display()));
+    let setup = setup.set(&line);
+    let server = setup.start();
+    send(&server);
+    guard.wait("mail", 1);
+    let outcomes = (guard.said("auth XOAUTH2 no"), guard.said("auth XOAUTH2 ok"));
+    assert_eq!(outcomes, (1, 1), "{}", server.log());
+    is_kept_secret(&setup, &server);
+}
+
+#[test]
+fn a_command_that_fails_is_told_of_and_leaves_no_zombie() {
+    let world = World::new();
+    let Some(guard) = Guard::start("PLAIN", SECRET, &world.identity) else { return };
+    for (script, words) in [
+        ("exit 3\n", "password_command gives no password: it fails"),
+        ("exit 0\n", "password_command gives no password: it prints nothing"),
+        ("yes\n", "password_command gives no password: it prints more than 64 KiB"),
+    ] {
+        let setup = world.setup(&guard);
+        let line = command(&setup, script);
+        let setup = setup.set(&line);
+        let server = setup.start();
+        send(&server);
+        wait_for(words, || setup.say(&["next", "list"]).contains(words).then_some(()));
+        assert_eq!((setup.queue_files().len(), guard.said("mail")), (1, 0));
+        if cfg!(target_os = "linux") {
+            setup.say(&["next", "pause", "default"]);
+            wait_for("no child of the server", || children(server.pid()).is_empty().then_some(()));
+        }
+    }
+}
+
+/// The processes that this one has to reap, or is still to kill.
+fn children(parent: u32) -> Vec<String> {
+    let stats = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats = stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let of_parent = |stat: &String| {
+        let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        behind.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    stats.filter(of_parent).collect()
+}
