@@ -440,3 +440,87 @@ fn a_bounce_in_the_spool_fails_its_recipients() {
     assert_eq!(spool.find(other.counter), None);
     assert_eq!(found[1].envelope.bounce_of, Some((id.counter, vec![1, 7])));
 }
+
+/// Rules may change envelope and header fields of ours when the last octet has come, also when
+/// the content has long been streaming.
+#[test]
+fn the_front_of_a_message_changes_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("spool");
+    let trace = b"Received: here\r\n";
+    let small = b"Subject: a\r\n\r\nx\r\nMAILFLUX1 is no record\r\n".to_vec();
+    let large = b"0123456789abcdef\r\n".repeat(40_000);
+    let mut spool = open(&root);
+    recover(&mut spool);
+    let mut want = Vec::new();
+    for (body, changes, most) in [
+        (&small, true, 400),
+        (&small, false, 400),
+        (&large, true, 400),
+        (&large, false, 400),
+        (&large, true, 0),
+        (&large, false, 0),
+    ] {
+        let mut envelope = envelope(2);
+        let mut incoming = spool.begin_with_room(&envelope, most, now(1)).unwrap();
+        spool.append_front(&mut incoming, trace).unwrap();
+        body.chunks(100_000).for_each(|piece| spool.append(&mut incoming, piece).unwrap());
+        let (mut statuses, mut fields) = (vec![Status::Pending; 2], trace.to_vec());
+        if changes {
+            fields.extend_from_slice(b"X-Note: yes\r\n");
+            envelope.recipients[0].via = ["first".into(), "second".into()].into();
+            envelope.recipients[1] = Recipient {
+                orcpt: Some("rfc822;r1@example.net".into()),
+                ..Recipient::new(Address::parse("somebody.else@example.org").unwrap())
+            };
+            statuses[1] = Status::Held;
+            let done = spool.refront(&mut incoming, &envelope, &statuses, &fields);
+            assert_eq!(done, most > 0, "there is room, or not");
+            if !done {
+                spool.abort(incoming);
+                continue;
+            }
+        }
+        let id = incoming.id();
+        spool.finish(incoming);
+        spool.commit()[0].1.as_ref().unwrap();
+        want.push((id, envelope, statuses, [&fields[..], body].concat()));
+    }
+    for restart in [false, true] {
+        if restart {
+            spool.close();
+            drop(spool);
+            spool = open(&root);
+            let (heads, complaints) = recover(&mut spool);
+            assert_eq!((heads.len(), complaints), (want.len(), vec![]));
+        }
+        for (id, envelope, statuses, body) in &want {
+            spool.check(*id).unwrap();
+            let head = spool.head(*id).unwrap();
+            assert_eq!((&head.envelope, &head.statuses), (envelope, statuses));
+            assert_eq!(&content(&mut spool, *id), body);
+        }
+    }
+}
+
+/// All the room that was asked for can be used, to the last octet.
+#[test]
+fn room_is_as_large_as_was_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(&dir.path().join("spool"));
+    recover(&mut spool);
+    for (added, most) in [(0, 0), (1, 1), (20, 20), (21, 20), (22, 20)] {
+        let envelope = envelope(1);
+        let mut incoming = spool.begin_with_room(&envelope, most, now(1)).unwrap();
+        spool.append(&mut incoming, &vec![b'x'; 300_000]).unwrap();
+        let fields = vec![b'f'; added];
+        let done = spool.refront(&mut incoming, &envelope, &[Status::Pending], &fields);
+        assert_eq!(done, added <= most, "{added} in {most}");
+        let id = incoming.id();
+        spool.finish(incoming);
+        spool.commit()[0].1.as_ref().unwrap();
+        spool.check(id).unwrap();
+        let body = spool.head(id).unwrap().body;
+        assert_eq!(body, 300_000 + if done { added as u64 } else { 0 });
+    }
+}

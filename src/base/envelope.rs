@@ -160,12 +160,15 @@ pub struct Recipient {
     pub notify: Notify,
     /// ORCPT as it came: `rfc822;` and an xtext (RFC 3461 section 4.2), checked but not decoded.
     pub orcpt: Option<String>,
+    /// The names of the next servers that are to take it, in the order to try, whatever the routes
+    /// say; empty: the routes decide.
+    pub via: Box<[String]>,
 }
 
 impl Recipient {
     /// A recipient without DSN parameters.
     pub fn new(address: Address) -> Recipient {
-        Recipient { address, notify: Notify::Unspecified, orcpt: None }
+        Recipient { address, notify: Notify::Unspecified, orcpt: None, via: Box::default() }
     }
 }
 

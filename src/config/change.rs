@@ -30,8 +30,34 @@ impl Config {
         if !setting.live {
             return Err(format!("{name} cannot change while the server runs: set it in the file"));
         }
+        self.edited(|settings| settings.set(name, value, Source::Runtime))
+    }
+
+    /// The configuration with one filter more, made of these keys and values.
+    pub fn with_filter(&self, name: &str, words: &[(&str, &str)]) -> Result<Config, String> {
+        self.edited(|settings| {
+            words.iter().try_for_each(|(key, value)| {
+                settings.set(&format!("filter.{name}.{key}"), value, Source::Runtime)
+            })
+        })
+    }
+
+    /// The configuration without these filters.
+    pub fn without_filters(&self, names: &[String]) -> Result<Config, String> {
+        self.edited(|settings| {
+            for name in names {
+                settings.remove_section(&format!("filter.{name}"));
+            }
+            Ok(())
+        })
+    }
+
+    fn edited(
+        &self,
+        edit: impl FnOnce(&mut Settings) -> Result<(), String>,
+    ) -> Result<Config, String> {
         let mut settings = self.settings.clone();
-        settings.set(name, value, Source::Runtime)?;
+        edit(&mut settings)?;
         let mut errors = vec![];
         let hostname = system_name();
         let config = Config::make(settings, &hostname, &HashSet::new(), &mut errors);

@@ -18,6 +18,7 @@ use super::typed::{
 use crate::auth::Users;
 use crate::base::LogFormat;
 
+mod filters;
 mod ways;
 
 impl Config {
@@ -39,6 +40,7 @@ impl Config {
         let tls = maker.tls();
         let listeners = maker.listeners(tls.is_some());
         let aliases = maker.aliases();
+        let filters = maker.filters(&next_servers);
         let dns = maker.dns();
         let queue = maker.queue();
         let log = maker.log();
@@ -55,6 +57,7 @@ impl Config {
             next_servers,
             routes,
             aliases,
+            filters,
             dns,
             queue,
             auth,
@@ -169,6 +172,7 @@ impl Maker<'_> {
             max_connections_per_client: self.small(S, "max_connections_per_client"),
             max_errors: self.small(S, "max_errors"),
             max_hops: self.small(S, "max_hops"),
+            add_missing_fields: self.switch(S, "add_missing_fields"),
             reuse_port: self.switch(S, "reuse_port"),
             timeout: self.duration(S, "timeout"),
         }

@@ -48,6 +48,8 @@ pub struct Settings {
     entries: Vec<Entry>,
     /// Where an entry is, by whole name.
     index: HashMap<String, usize>,
+    /// What stands in the file and was taken out while running: sections and keys.
+    removed: Vec<(String, String)>,
 }
 
 /// One setting with its present value, for people.
@@ -103,6 +105,7 @@ impl Settings {
         };
         let Name { section, key } = name;
         let text = if setting.secret { "***" } else { text };
+        self.removed.retain(|(s, k)| (s, k) != (&section, &key));
         let entry = Entry { section, key, text: text.to_owned(), value, source: s };
         let next = self.entries.len();
         match *self.index.entry(whole(&entry.section, &entry.key)).or_insert(next) {
@@ -123,13 +126,41 @@ impl Settings {
                 _ => e.text.clone(),
             }),
         };
-        changed.map(change).collect()
+        let gone = |(section, key): &(String, String)| Change {
+            section: section.clone(),
+            key: key.clone(),
+            value: None,
+        };
+        changed.map(change).chain(self.removed.iter().map(gone)).collect()
+    }
+
+    /// Takes a whole section out while the server runs. False when nothing stands in it.
+    pub(super) fn remove_section(&mut self, section: &str) -> bool {
+        let before = self.entries.len();
+        let (gone, stay) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition(|entry: &Entry| entry.section == section);
+        self.entries = stay;
+        let gone: Vec<Entry> = gone;
+        let in_file = |entry: &Entry| matches!(entry.source, Source::File { .. });
+        let names = gone.into_iter().filter(in_file).map(|entry| (entry.section, entry.key));
+        self.removed.extend(names);
+        let places = self.entries.iter().enumerate();
+        self.index = places.map(|(i, e)| (whole(&e.section, &e.key), i)).collect();
+        self.entries.len() < before
+    }
+
+    /// The sections of the file that were taken out while running.
+    pub fn removed(&self) -> Vec<&str> {
+        let mut sections: Vec<&str> = self.removed.iter().map(|(s, _)| s.as_str()).collect();
+        sections.dedup();
+        sections
     }
 
     /// The same settings after a save: what was changed while running stands in the file now. The
     /// lines are counted anew at the next reload; until then a saved one is in none.
     pub(super) fn saved(&self) -> Settings {
-        let mut saved = self.clone();
+        let mut saved = Settings { removed: Vec::new(), ..self.clone() };
         for entry in &mut saved.entries {
             if entry.source == Source::Runtime {
                 entry.source = Source::File { line: 0 };
@@ -313,7 +344,9 @@ fn unknown_section(section: &str) -> String {
     let family = section.split('.').next().unwrap_or_default();
     let hint = match nearest(family, SECTIONS.iter().map(|s| s.name)) {
         Some(name) if name != family => format!("; did you mean [{name}]?"),
-        Some(name) if name == "listener" => "; give it a name: [listener.NAME]".into(),
+        Some(name) if name == "listener" || name == "filter" => {
+            format!("; give it a name: [{name}.NAME]")
+        }
         Some(name) => format!("; there is only [{name}]"),
         None => {
             let names: Vec<String> = SECTIONS.iter().map(|s| format!("[{}]", s.name)).collect();

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::kind::Kind;
+use crate::rules::filter;
 
 /// One setting.
 #[derive(Debug)]
@@ -149,6 +150,9 @@ const SERVER: &[Setting] = &[
         "replies 500 to 504 and 555 of one session until 421 and close").live(),
     row("max_hops", count(1, 10_000), Is("100"),
         "Received fields beyond which a message loops: 554 5.4.6").live(),
+    row("add_missing_fields", Kind::Switch, Is("no"),
+        "Date and Message-ID are added for users and clients of relay_from whose mail lacks them")
+        .live(),
     row("reuse_port", Kind::Switch, Is("no"),
         "several processes, each with its own spool, may listen on the same addresses (Linux)"),
     row("timeout", time(100, DAY_MS), Is("5m"),
@@ -227,6 +231,28 @@ const ROUTE: &Setting = &row("WHICH", Kind::Names, Unset,
 #[rustfmt::skip]
 const ALIAS: &Setting = &row("NAME", Kind::Mailboxes, Unset,
     "where its mail goes instead, one copy to each").live();
+
+#[rustfmt::skip]
+const FILTER: &[Setting] = &[
+    row("action", Kind::Choice(&filter::ACTIONS), Unset,
+        "what is done with mail that fits").live(),
+    row("where", Kind::Text, Unset,
+        "which mail fits, in the language of docs/commands.md; empty: all").or_none().live(),
+    row("reply", Kind::Text, Derived("550 5.7.1, or 450 4.7.1 for limit"),
+        "what reject and limit say: `550 5.7.1 not here`").or_none().live(),
+    row("to", Kind::Text, Unset,
+        "redirect: the address that takes the recipient's place").or_none().live(),
+    row("via", Kind::Text, Unset,
+        "route: the next servers in the order to try, comma-separated").or_none().live(),
+    row("header", Kind::Text, Unset,
+        "tag: the field to add in front of the header: `X-Note: yes`").or_none().live(),
+    row("rate", Kind::Text, Unset,
+        "limit: messages at most, such as 60/m").or_none().live(),
+    row("per", Kind::Text, Derived("client"),
+        "limit: whose mail is counted together: client, sender or user").or_none().live(),
+    row("stage", Kind::Text, Derived("as soon as it is certain"),
+        "not before: connect, helo, mail, rcpt, body or dot").or_none().live(),
+];
 
 #[rustfmt::skip]
 const DNS: &[Setting] = &[
@@ -313,6 +339,13 @@ pub const SECTIONS: &[Section] = &[
         help: "Other names for mailboxes: `root = me@example.org`. NAME is a mailbox of this \
                server (`root@` its hostname), or a whole address. Applied when a message is \
                accepted, after the client was found to be allowed to send to NAME.",
+    },
+    Section {
+        name: "filter",
+        naming: Naming::Named,
+        keys: Keys::Fixed(FILTER),
+        help: "What is done with mail beside relaying it, by rules: see docs/filters.md. Each \
+               recipient walks the filters in the order of the file; the first that fits decides.",
     },
     Section {
         name: "dns",

@@ -9,6 +9,7 @@ use super::login::LoginSettings;
 use super::settings::{Row, Settings};
 use crate::auth::Users;
 use crate::base::{Address, DomainPattern, IpNet, LogFormat, Rate};
+use crate::rules::filter::{Filter, Origin};
 
 /// Everything that can be set.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[aliases]`, in the order of the file.
     pub aliases: Vec<(String, Vec<Address>)>,
+    /// Each `[filter.NAME]`, in the order of the file; then those that were added while running.
+    pub filters: Vec<(Filter, Origin)>,
     /// `[dns]`.
     pub dns: DnsSettings,
     /// `[queue]`.
@@ -69,6 +72,8 @@ pub struct ServerSettings {
     pub max_errors: u32,
     /// Received fields of one message.
     pub max_hops: u32,
+    /// Date and Message-ID are added for our own clients.
+    pub add_missing_fields: bool,
     /// Other processes may listen on the same addresses.
     pub reuse_port: bool,
     /// How long a client may be silent.

@@ -103,15 +103,53 @@ pub enum Command {
     Log(String),
     /// `next …`
     Next(NextCommand),
-    /// `check client=IP from=A rcpt=B`
-    Check {
-        /// Who would connect.
-        client: IpAddr,
-        /// The sender; none is `<>`.
-        from: Option<Address>,
-        /// The recipient.
-        rcpt: Address,
-    },
+    /// `filter …`
+    Filter(FilterCommand),
+    /// `check client=IP from=A rcpt=B …`
+    Check(Box<Imagined>),
+}
+
+/// Mail that nobody has sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Imagined {
+    /// Who would connect.
+    pub client: IpAddr,
+    /// The sender; none is `<>`.
+    pub from: Option<Address>,
+    /// The recipient.
+    pub rcpt: Address,
+    /// The EHLO argument, if it is known.
+    pub helo: Option<String>,
+    /// Octets of the message, if they are known.
+    pub size: Option<u64>,
+    /// Whether it would come inside TLS.
+    pub tls: bool,
+    /// As whom the client would log in.
+    pub user: Option<String>,
+    /// The fields of the header that are known: names and values.
+    pub header: Vec<(String, String)>,
+}
+
+/// `filter add|list|delete`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FilterCommand {
+    /// One more, behind the others.
+    Add(NewFilter),
+    /// All.
+    List,
+    /// The one with this name, or all.
+    Delete(Option<String>),
+}
+
+/// A filter to be added. Its words make sense together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewFilter {
+    /// Its name, if one was given.
+    pub name: Option<String>,
+    /// Keys and values as in a section of the file.
+    pub words: Vec<(&'static str, String)>,
+    /// Where the next servers stand, of which only the server knows whether they exist.
+    pub via_column: usize,
 }
 
 /// How `session` shows a session.

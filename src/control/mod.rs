@@ -6,6 +6,7 @@
 
 mod command;
 mod docs;
+mod filters;
 mod item;
 mod parse;
 mod verbs;
@@ -16,8 +17,8 @@ mod words;
 mod tests;
 
 pub use command::{
-    Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Recorded,
-    SessionView, ShowPart, Which,
+    Analysis, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction,
+    NewFilter, NextCommand, Recorded, SessionView, ShowPart, Which,
 };
 pub use docs::commands_page;
 pub use item::item_holds;

@@ -132,13 +132,27 @@ impl<'a> Args<'a> {
 
     /// The expression after `where`.
     pub fn filter(&mut self) -> Result<Option<Expr>> {
-        let Some(word) = self.filter.take() else { return Ok(None) };
-        let source = &self.line[word.end()..];
-        let expr = Expr::parse(source).map_err(|e| {
-            let before = self.line[..word.end()].chars().count();
-            CommandError::new(before + e.column, e.message)
-        })?;
+        let Some((before, source)) = self.condition() else { return Ok(None) };
+        let expr =
+            Expr::parse(source).map_err(|e| CommandError::new(before + e.column, e.message))?;
         Ok(Some(expr))
+    }
+
+    /// What follows `where`, not read yet, and how many characters stand before it.
+    pub fn condition(&mut self) -> Option<(usize, &'a str)> {
+        let word = self.filter.take()?;
+        Some((self.line[..word.end()].chars().count(), &self.line[word.end()..]))
+    }
+
+    /// A reply as it is written, `"550 5.7.1 no"` or without quotes: the words up to the first
+    /// `key=value`, and where they begin; none when the next word is none of a reply.
+    pub fn reply(&mut self) -> Option<(usize, String)> {
+        let first = self.words.first().filter(|word| !is_pair(word))?;
+        let end = self.words.iter().position(is_pair).unwrap_or(self.words.len());
+        let (reply, rest) = self.words.split_at(end);
+        self.words = rest;
+        let texts: Vec<&str> = reply.iter().map(|word| word.text.as_str()).collect();
+        Some((first.column, texts.join(" ")))
     }
 
     /// The words `key=value` of these keys, each at most once; they are taken, others stay.
@@ -146,10 +160,34 @@ impl<'a> Args<'a> {
         &mut self,
         keys: [&'static str; N],
     ) -> Result<[Option<Pair<'a>>; N]> {
+        self.take_pairs(keys, None)
+    }
+
+    /// The same, and beside them `header.NAME=value` as often as one likes.
+    pub fn pairs_and_fields<const N: usize>(
+        &mut self,
+        keys: [&'static str; N],
+    ) -> Result<([Option<Pair<'a>>; N], Fields<'a>)> {
+        let mut fields = Vec::new();
+        let pairs = self.take_pairs(keys, Some(&mut fields))?;
+        Ok((pairs, fields))
+    }
+
+    fn take_pairs<const N: usize>(
+        &mut self,
+        keys: [&'static str; N],
+        mut fields: Option<&mut Fields<'a>>,
+    ) -> Result<[Option<Pair<'a>>; N]> {
         let mut values = [None; N];
         while let Some((word, (key, value))) =
             self.words.first().and_then(|word| Some((word, word.text.split_once('=')?)))
         {
+            if let (Some(fields), Some(name)) = (&mut fields, key.strip_prefix("header.")) {
+                let column = word.column + key.chars().count() + 1;
+                fields.push((name, Pair { column, value }));
+                self.words = &self.words[1..];
+                continue;
+            }
             let Some(i) = keys.iter().position(|known| *known == key) else {
                 let known = keys.join("=, ");
                 let message = match nearest(key, keys) {
@@ -190,6 +228,9 @@ impl<'a> Args<'a> {
     }
 }
 
+/// Names of header fields, each with its value.
+type Fields<'a> = Vec<(&'a str, Pair<'a>)>;
+
 /// The value of a `key=value`.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
@@ -197,7 +238,17 @@ pub struct Pair<'a> {
     value: &'a str,
 }
 
-impl Pair<'_> {
+impl<'a> Pair<'a> {
+    /// As it was written.
+    pub fn value(&self) -> &'a str {
+        self.value
+    }
+
+    /// Where it begins.
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
     /// The value as `read` understands it; `what` names that in the error.
     pub fn read<T>(&self, what: &str, read: impl Fn(&str) -> Option<T>) -> Result<T> {
         read(self.value).ok_or_else(|| {
@@ -209,6 +260,13 @@ impl Pair<'_> {
     pub fn parse<T: FromStr>(&self, what: &str) -> Result<T> {
         self.read(what, |value| value.parse().ok())
     }
+}
+
+/// Whether a word is `key=value`: a reply begins with digits, and its words seldom look like it.
+fn is_pair(word: &Word) -> bool {
+    word.text.split_once('=').is_some_and(|(key, _)| {
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    })
 }
 
 /// The counter of a message's id: `q1A`, `1a`, `6a8b3f12-00001a`.

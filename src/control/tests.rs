@@ -98,13 +98,77 @@ fn every_form() {
     ] {
         assert_eq!(ok(line), want, "{line}");
     }
-    let Command::Check { client, from, rcpt } = ok("check rcpt=<a@b> client=::1 from=c@d") else {
-        panic!("not a check")
+    let check = |line| match ok(line) {
+        Command::Check(mail) => *mail,
+        other => panic!("{other:?}"),
     };
-    let from = from.unwrap();
-    assert_eq!((client.to_string(), from.as_str(), rcpt.as_str()), ("::1".into(), "c@d", "a@b"));
+    let mail = check("check rcpt=<a@b> client=::1 from=c@d");
+    let from = mail.from.unwrap();
+    let shown = (mail.client.to_string(), from.as_str(), mail.rcpt.as_str());
+    assert_eq!(shown, ("::1".into(), "c@d", "a@b"));
+    assert_eq!((mail.helo, mail.size, mail.tls, mail.user), (None, None, false, None));
     for null in ["check client=::1 from= rcpt=a@b", "check client=::1 rcpt=\"a@b\" from=<>"] {
-        assert!(matches!(ok(null), Command::Check { from: None, .. }), "{null}");
+        assert_eq!(check(null).from, None, "{null}");
+    }
+    let mail = check(
+        "check client=::1 rcpt=a@b helo=h size=1K tls=yes user=ann subject=\"a b\" header.X-A=1",
+    );
+    assert_eq!((mail.helo.as_deref(), mail.size), (Some("h"), Some(1024)));
+    assert_eq!((mail.tls, mail.user.as_deref()), (true, Some("ann")));
+    let header: Vec<(&str, &str)> =
+        mail.header.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(header, [("subject", "a b"), ("X-A", "1")]);
+}
+
+#[test]
+fn filters() {
+    let add = |line| match ok(line) {
+        Command::Filter(FilterCommand::Add(new)) => new,
+        other => panic!("{other:?}"),
+    };
+    for line in [
+        "filter add reject \"550 5.7.1 not here\" name=no where rcpt ~ \"@x=$\" && tls",
+        "filter add reject 550 5.7.1 not here name=no where rcpt ~ \"@x=$\" && tls",
+        "filter add reject name=no reply=\"550 5.7.1 not here\" where  rcpt ~ \"@x=$\" && tls ",
+    ] {
+        let new = add(line);
+        assert_eq!(new.name.as_deref(), Some("no"), "{line}");
+        let words = [
+            ("action", "reject"),
+            ("reply", "550 5.7.1 not here"),
+            ("where", "rcpt ~ \"@x=$\" && tls"),
+        ];
+        assert!(new.words.iter().map(|(k, v)| (*k, v.as_str())).eq(words), "{line}: {new:?}");
+    }
+    let new = add("filter add tag header=\"X-A: b=c\" stage=dot");
+    assert_eq!(new.name, None);
+    assert_eq!(new.words[1], ("header", "X-A: b=c".to_owned()));
+    assert_eq!(ok("filter list"), Command::Filter(FilterCommand::List));
+    assert_eq!(ok("filter delete all"), Command::Filter(FilterCommand::Delete(None)));
+    let f1 = FilterCommand::Delete(Some("f1".into()));
+    assert_eq!(ok("filter delete f1"), Command::Filter(f1));
+    for (line, column, hint) in [
+        ("filter", 7, "one of add, list, delete"),
+        ("filter add", 11, "what to do"),
+        ("filter add rejcet", 12, "did you mean 'reject'"),
+        ("filter add reject \"250 ok\"", 19, "not a refusal"),
+        ("filter add reject 550 no reply=\"550 no\"", 32, "said twice"),
+        ("filter add hold \"550 no\"", 17, "reply means nothing for 'hold'"),
+        ("filter add redirect to=ann", 24, "not an address"),
+        ("filter add redirect", 12, "redirect needs to"),
+        ("filter add hold whre tls", 17, "reply means nothing"),
+        ("filter add tag header=X", 23, "not a header field"),
+        ("filter add hold colour=red", 17, "unknown 'colour='"),
+        ("filter add hold name=all", 22, "not a name"),
+        ("filter add hold name=\"a b\"", 22, "not a name"),
+        ("filter add hold where tls && verb == rcpt", 30, "a filter cannot ask for 'verb'"),
+        ("filter add hold where", 22, "expected a field"),
+        ("filter delete", 14, "the name of a filter"),
+        ("filter list f1", 13, "too much"),
+    ] {
+        let (at, message) = wrong(line);
+        assert_eq!(at, column, "{line}: {message}");
+        assert!(message.contains(hint), "{line}: {message}");
     }
 }
 

@@ -5,6 +5,7 @@ use super::command::{
     Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Recorded,
     SessionView, ShowPart, Which,
 };
+use super::filters::{FILTERS, check, filter};
 use super::parse::{Args, CommandError, one_of};
 use crate::base::{Address, nearest};
 
@@ -227,10 +228,21 @@ pub static VERBS: &[Verb] = &[
         parse: next,
     },
     Verb {
+        name: "filter",
+        usage: "filter add ACTION [\"CODE TEXT\"] [key=value ...] [where EXPR] | list | \
+                delete NAME|all",
+        help: "rules for mail: refuse, hold, discard, tag, redirect, route or limit what fits",
+        objects: FILTERS,
+        parse: filter,
+    },
+    Verb {
         name: "check",
-        usage: "check client=IP [from=ADDRESS] rcpt=ADDRESS",
-        help: "what would be done with mail from there to there, and why",
-        objects: &["client=", "from=", "rcpt="],
+        usage: "check client=IP [from=ADDRESS] rcpt=ADDRESS [helo= size= subject= header.NAME= \
+                tls= user=]",
+        help: "what would be done with such mail, and which rule decides",
+        objects: &[
+            "client=", "from=", "rcpt=", "helo=", "size=", "subject=", "header.", "tls=", "user=",
+        ],
         parse: check,
     },
     Verb {
@@ -376,24 +388,13 @@ fn next(args: &mut Args<'_>) -> Result<Command, CommandError> {
     }))
 }
 
-fn check(args: &mut Args<'_>) -> Result<Command, CommandError> {
-    let [client, from, rcpt] = args.pairs(["client", "from", "rcpt"])?;
-    let client = client.ok_or_else(|| args.wanted("client="))?;
-    let rcpt = rcpt.ok_or_else(|| args.wanted("rcpt="))?;
-    Ok(Command::Check {
-        client: client.parse("an IP address")?,
-        from: from.map_or(Ok(None), |from| from.read("an address", sender))?,
-        rcpt: rcpt.read("an address", address)?,
-    })
-}
-
-fn address(text: &str) -> Option<Address> {
+pub(super) fn address(text: &str) -> Option<Address> {
     let path = text.strip_prefix('<').and_then(|text| text.strip_suffix('>'));
     Address::parse(path.unwrap_or(text)).ok()
 }
 
 /// None for the null sender.
-fn sender(text: &str) -> Option<Option<Address>> {
+pub(super) fn sender(text: &str) -> Option<Option<Address>> {
     match text {
         "" | "<>" => Some(None),
         text => address(text).map(Some),

@@ -26,6 +26,7 @@ mod hops;
 mod lines;
 mod lint;
 mod mime;
+mod missing;
 mod params;
 mod report;
 mod rewrite;
@@ -40,6 +41,7 @@ pub use header::{HeaderField, headers};
 pub use hops::{Hop, hops};
 pub use lint::{Facts, Finding, Severity, lint};
 pub use mime::{Mime, Part, mime_tree};
+pub use missing::{Missing, missing_fields};
 pub use params::Parameter;
 pub use report::{
     envelope_report, headers_report, hops_report, lint_report, mime_report, raw_report,

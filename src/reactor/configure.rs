@@ -27,6 +27,8 @@ impl<D: Disk> Core<D> {
             self.servers[at].clone_from(settings);
         }
         self.routes = routes_from(&config, &ids);
+        self.server_ids = ids;
+        self.filters.replace(config.filters.iter().cloned());
         let before = (&self.config.routes, &self.config.next_servers);
         if before != (&config.routes, &config.next_servers) {
             self.rerouting = Some(0);
@@ -57,7 +59,7 @@ impl<D: Disk> Core<D> {
         let envelope = head.envelope.clone();
         let mut routes: Vec<(u32, ServerId)> = Vec::new();
         for (i, recipient) in (0..).zip(&envelope.recipients) {
-            let way = self.way(envelope.from.as_ref(), &recipient.address, now);
+            let way = self.way(envelope.from.as_ref(), recipient, now);
             routes.extend(way.map(|way| (i, way)));
         }
         self.queue.reroute(id.counter, &routes);
@@ -65,7 +67,7 @@ impl<D: Disk> Core<D> {
 
     /// A server has come or gone: mail that has a choice takes its route anew.
     pub(super) fn choose_anew(&mut self) {
-        if self.routes.have_choices() {
+        if self.have_choices() {
             self.rerouting = Some(0);
         }
     }

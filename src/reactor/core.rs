@@ -4,7 +4,6 @@
 //! and the borrow checker holds the rule.
 
 use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
@@ -15,7 +14,7 @@ use super::scout::Scouting;
 use super::secrets::Secrets;
 use super::secure::Secrecy;
 use super::store::Pending;
-use crate::base::{Address, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
+use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
 use crate::config::{Config, NextServerSettings, SystemNames};
 use crate::dns::{ResolvConf, Resolver};
 use crate::journal::{Ending, Event, Journal, JournalConfig, Level, What};
@@ -23,11 +22,11 @@ use crate::message::Edit;
 use crate::queue::bounce::{BOUNCES_PER_MINUTE, BounceLimiter};
 use crate::queue::routes::Routes;
 use crate::queue::{Delivery, Outcome, Queue, ServerId};
-use crate::rules::{Aliases, Relay, Ruling};
+use crate::rules::filter::Filters;
+use crate::rules::{Aliases, Relay};
 use crate::sink::{Parcel, Sink};
 use crate::smtp::client::Transaction;
 use crate::smtp::server::ServerConfig;
-use crate::smtp::{Facts, Stage, Verdict};
 use crate::spool::{Disk, Spool, SpoolError, Weight};
 
 /// What a listener's connections are for.
@@ -61,10 +60,17 @@ pub struct Core<D: Disk> {
     /// What sessions of each `[listener.NAME]` are told.
     pub(super) named_sessions: Vec<ServerConfig>,
     pub(super) routes: Routes,
+    /// The next servers of the configuration, in its order.
+    pub(super) server_ids: Vec<ServerId>,
+    /// A rule has given mail a choice of next servers.
+    pub(super) via_choices: bool,
     pub(super) limiter: BounceLimiter,
     pub(super) logins: Logins,
     pub(super) secrets: Secrets,
     pub(super) relay: Relay,
+    pub(super) filters: Filters,
+    /// Numbers for filters that are added without a name; none is used again.
+    pub(super) filter_names: u32,
     pub(super) secrecy: Secrecy,
     pub(super) aliases: Aliases,
     pub(super) resolver: Resolver,
@@ -97,6 +103,8 @@ impl<D: Disk> Core<D> {
         let relay_session = session_config(&config);
         let servers = limits_by_name(&config);
         let ids: Vec<ServerId> = (0..).map(ServerId).take(servers.len()).collect();
+        let mut filters = Filters::default();
+        filters.replace(config.filters.iter().cloned());
         Core {
             journal: Journal::new(
                 JournalConfig { log_format: config.log.format, ..JournalConfig::default() },
@@ -105,9 +113,13 @@ impl<D: Disk> Core<D> {
             notes: Notes::default(),
             queue: Queue::new(queue_config(&config), &servers, seed),
             routes: routes_from(&config, &ids),
+            server_ids: ids,
+            via_choices: false,
             rerouting: None,
             servers: config.next_servers.clone(),
             limiter: BounceLimiter::new(BOUNCES_PER_MINUTE, seed),
+            filters,
+            filter_names: 0,
             relay: Relay::new(&config.server.relay_from, &config.server.relay_to),
             sink_session: sink_config(&relay_session),
             relay_session,
@@ -131,11 +143,6 @@ impl<D: Disk> Core<D> {
         }
     }
 
-    /// What the relay rule says of a recipient, and why.
-    pub(super) fn ruling(&self, client: IpAddr, rcpt: &Address) -> Ruling<'_> {
-        self.relay.rule(client, false, rcpt)
-    }
-
     /// The settings of a session.
     pub fn session_config(&self, role: Role) -> &ServerConfig {
         match role {
@@ -144,29 +151,6 @@ impl<D: Disk> Core<D> {
                 self.named_sessions.get(usize::from(n)).unwrap_or(&self.relay_session)
             }
             Role::Sink => &self.sink_session,
-        }
-    }
-
-    /// The verdict of the gate on the inbound leg.
-    pub fn decide(&self, role: Role, stage: Stage, facts: &Facts<'_>) -> Verdict {
-        match role {
-            Role::Relay | Role::Named(_) => match self.relay.decide(stage, facts) {
-                Verdict::Accept if stage == Stage::Rcpt => self.has_way(facts),
-                verdict => verdict,
-            },
-            Role::Sink => Verdict::Accept,
-        }
-    }
-
-    /// Mail that has no way out is refused while its client is still there to hear it.
-    fn has_way(&self, facts: &Facts<'_>) -> Verdict {
-        let from = facts.from.flatten();
-        match facts.rcpt {
-            Some(rcpt) if !self.all_have_ways(from, rcpt) => {
-                let code = Enhanced(5, 4, 4);
-                Verdict::Refuse(Reply::fixed(550, code, "No route to this recipient"))
-            }
-            _ => Verdict::Accept,
         }
     }
 

@@ -10,12 +10,14 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::core::{Core, Role};
+use super::filtering::Asked;
 use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::store::Storing;
 use super::tls::Tls;
 use crate::base::{Envelope, MessageId, Now, Reply, SessionId, Time};
 use crate::journal::{Mark, Side, What};
+use crate::rules::filter::Passage;
 use crate::smtp::server::{Action, Context, ServerSession, TOO_MANY_LOGINS};
 use crate::smtp::{Stage, Verdict};
 use crate::spool::Disk;
@@ -53,6 +55,8 @@ pub struct Inbound<S, F> {
     pub(super) input: Vec<u8>,
     pub(super) gear: Gear,
     storing: Option<Storing<F>>,
+    /// What the filters have counted of the transaction.
+    passage: Passage,
     /// Why it ended, for the journal.
     pub why: Cow<'static, str>,
     /// The client has shut down its side.
@@ -102,6 +106,7 @@ impl<S, F> Inbound<S, F> {
             input: Vec::new(),
             gear: Gear::Steps,
             storing: None,
+            passage: Passage::default(),
             why: "closed".into(),
             ended: false,
         }
@@ -351,7 +356,14 @@ impl<S, F> Inbound<S, F> {
                 self.session.verdict(Verdict::Refuse(TOO_MANY_LOGINS), &cx);
             }
             Action::Ask(stage) => {
-                let verdict = core.decide(self.role, stage, &self.session.facts());
+                let asked = Asked {
+                    session: self.id,
+                    role: self.role,
+                    now,
+                    passage: &mut self.passage,
+                    storing: self.storing.as_mut(),
+                };
+                let verdict = core.decide(stage, &self.session.facts(), asked);
                 let cx = Context { config: core.session_config(self.role), now };
                 self.session.verdict(verdict, &cx);
             }

@@ -17,6 +17,7 @@ mod desk;
 mod dialing;
 mod dispatch;
 mod files;
+mod filtering;
 mod front;
 mod inbound;
 mod link;

@@ -61,7 +61,7 @@ impl<D: Disk> Core<D> {
             }
             None => self.queue.finished(delivery, &outcomes, now),
         }
-        if self.routes.have_choices() && !self.queue.takes_mail(server, now) {
+        if self.have_choices() && !self.queue.takes_mail(server, now) {
             // Mail that was on its way when its server failed.
             self.reroute_one(id, now);
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::core::{Core, Role};
+use super::filtering::Sifting;
 use super::net::Token;
 use super::report::Record;
 use crate::base::{Enhanced, Envelope, MessageId, Now, Reply, SessionId, Status};
@@ -32,9 +33,11 @@ impl<F> Storing<F> {
 
 /// A message on its way into the spool.
 pub struct Spooling<F> {
-    incoming: Incoming<F>,
+    pub(super) incoming: Incoming<F>,
     /// The next server of each recipient.
-    routes: Vec<(u32, ServerId, Status)>,
+    pub(super) routes: Vec<(u32, ServerId, Status)>,
+    /// What rules need; none when there are none.
+    pub(super) sifting: Option<Sifting>,
 }
 
 /// A message that waits for the commit of this tick, in the order of finishing.
@@ -71,10 +74,16 @@ impl<D: Disk> Core<D> {
         }
         let kept = self.with_aliases(envelope);
         let routes = self.routes_of(&kept, now);
-        let mut incoming = self.spool.begin(&kept, now).map_err(|e| e.reply())?;
+        let most = self.most_edits(envelope);
+        let incoming = match most {
+            Some(most) => self.spool.begin_with_room(&kept, most, now),
+            None => self.spool.begin(&kept, now),
+        };
+        let mut incoming = incoming.map_err(|e| e.reply())?;
         let trace = received(envelope, &hostname, incoming.id(), now.wall);
-        self.spool.append(&mut incoming, &trace).map_err(|e| e.reply())?;
-        Ok(Storing::Spool(Box::new(Spooling { incoming, routes })))
+        self.spool.append_front(&mut incoming, &trace).map_err(|e| e.reply())?;
+        let sifting = most.map(|_| Sifting::new(envelope.clone(), trace));
+        Ok(Storing::Spool(Box::new(Spooling { incoming, routes, sifting })))
     }
 
     /// The envelope with what aliases stand for.
@@ -89,7 +98,12 @@ impl<D: Disk> Core<D> {
     /// Takes content.
     pub fn append(&mut self, storing: &mut Storing<D::File>, octets: &[u8]) -> Result<(), Reply> {
         match storing {
-            Storing::Spool(s) => self.spool.append(&mut s.incoming, octets).map_err(|e| e.reply()),
+            Storing::Spool(s) => {
+                if let Some(sifting) = &mut s.sifting {
+                    sifting.look_at(octets);
+                }
+                self.spool.append(&mut s.incoming, octets).map_err(|e| e.reply())
+            }
             Storing::Sink(parcel) => parcel.append(octets).map_err(|e| sink_reply(&e)),
         }
     }

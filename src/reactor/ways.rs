@@ -4,11 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::core::Core;
-use crate::base::{Address, Domain, Enhanced, Envelope, Now, Reply, Status, domain_to_ascii};
+use crate::base::{
+    Address, Domain, Enhanced, Envelope, Now, Recipient, Reply, Status, domain_to_ascii,
+};
 use crate::config::{Config, NextServerSettings, SystemNames, Way};
 use crate::dns::{Families, Fault, Found, Hosts, MailHosts, ResolvConf, Resolver};
 use crate::journal::{Ending, What};
 use crate::message::{Edit, rewrite_from};
+use crate::queue::routes::Group;
 use crate::queue::{Delivery, Outcome, ServerId};
 use crate::spool::{Disk, SpoolError};
 
@@ -65,9 +68,10 @@ impl<D: Disk> Core<D> {
     pub(super) fn way(
         &mut self,
         from: Option<&Address>,
-        rcpt: &Address,
+        recipient: &Recipient,
         now: Now,
     ) -> Option<ServerId> {
+        let rcpt = &recipient.address;
         let domain = match rcpt.domain() {
             Some(Domain::Name(domain) | Domain::Literal(domain)) => domain,
             // RFC 5321 section 4.5.1: postmaster without a domain is ours.
@@ -75,11 +79,28 @@ impl<D: Disk> Core<D> {
         };
         // One domain is one destination, however it is written.
         let domain = &*domain_to_ascii(domain).unwrap_or(domain.into());
-        let chosen = self.queue.choose(self.routes.route(from, rcpt), domain, now)?;
+        let via = self.via(&recipient.via);
+        self.via_choices |= via.len() > 1;
+        // Where none of these servers is left, the routes are better than no way.
+        let route = if via.is_empty() { self.routes.route(from, rcpt) } else { &via };
+        let chosen = self.queue.choose(route, domain, now)?;
         if self.servers[usize::from(chosen.0)].terms.way != Way::Direct {
             return Some(chosen);
         }
         Some(self.queue.destination(chosen, domain, now))
+    }
+
+    /// The next servers with these names that there are, each to be tried after the one before.
+    pub(super) fn via(&self, names: &[String]) -> Vec<Group> {
+        let servers = &self.config.next_servers;
+        let place = |name: &String| servers.iter().position(|server| server.name == *name);
+        let ids = names.iter().filter_map(place).filter_map(|at| self.server_ids.get(at));
+        ids.map(|id| Group::from(*id)).collect()
+    }
+
+    /// Whether any mail may have more than one way.
+    pub(super) fn have_choices(&self) -> bool {
+        self.via_choices || self.routes.have_choices()
     }
 
     /// Whether there is a way to a recipient, whatever aliases make of it.
@@ -100,7 +121,7 @@ impl<D: Disk> Core<D> {
     ) -> Vec<(u32, ServerId, Status)> {
         let mut routes = Vec::with_capacity(envelope.recipients.len());
         for (i, recipient) in (0..).zip(&envelope.recipients) {
-            let way = self.way(envelope.from.as_ref(), &recipient.address, now);
+            let way = self.way(envelope.from.as_ref(), recipient, now);
             routes.push((i, way.unwrap_or(ServerId(0)), Status::Pending));
         }
         routes

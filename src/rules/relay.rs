@@ -63,6 +63,11 @@ impl Relay {
         ruling.refusal().map_or(Verdict::Accept, Verdict::Refuse)
     }
 
+    /// Whether a client is one of ours by its address.
+    pub fn is_ours(&self, client: IpAddr) -> bool {
+        self.from.iter().any(|net| net.contains(client))
+    }
+
     /// Whether a client may send to a recipient, and why.
     pub fn rule(&self, client: IpAddr, authenticated: bool, rcpt: &Address) -> Ruling<'_> {
         if authenticated {

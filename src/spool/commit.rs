@@ -106,7 +106,9 @@ impl<D: Disk> Spool<D> {
             let path = Dir::Incoming.path(&name);
             move |e| Fault::new(action, path, &e)
         };
-        self.disk.write_at(&stream.file, line.as_bytes(), 0).map_err(fault("write"))?;
+        let mut front = line.into_bytes();
+        front.append(&mut incoming.patch);
+        self.disk.write_at(&stream.file, &front, 0).map_err(fault("write"))?;
         self.disk.sync_data(&stream.file).map_err(fault("flush"))?;
         let renamed = self.disk.rename((Dir::Incoming, &name), (Dir::Queue, &name));
         renamed.map_err(fault("rename"))

@@ -7,6 +7,7 @@ use memchr::memmem;
 use super::disk::{Dir, Disk};
 use super::error::{Fault, SpoolError};
 use super::format::{self, Head, Line, MAGIC_AFTER_LF, MAX_BODY, crc_of_head};
+use super::front::Room;
 use super::name::FileName;
 use super::store::Spool;
 use crate::base::{Envelope, MessageId, Now, Status, Wall};
@@ -30,6 +31,10 @@ pub struct Incoming<F> {
     pub(super) line: Line,
     /// The file, when it streams.
     pub(super) stream: Option<Stream<F>>,
+    /// Its front may still change; then the checksum is that of the content behind it.
+    pub(super) room: Option<Room>,
+    /// What is to be written over the front of the file when the message is complete.
+    pub(super) patch: Vec<u8>,
     pub(super) failed: Option<SpoolError>,
 }
 
@@ -77,13 +82,14 @@ impl<D: Disk> Spool<D> {
         let id = MessageId { counter: self.ids.next, arrived: now.wall.as_secs() as u32 };
         self.ids.next += 1;
         let arrived = Wall::from_secs(now.wall.as_secs());
-        let record = format::encode(id, arrived, envelope).ok_or(SpoolError::TooLarge)?;
+        let record = format::encode(id, arrived, envelope, 0).ok_or(SpoolError::TooLarge)?;
         let octets = &record[Line::len(id) as usize..];
         let line = Line { id, head: octets.len() as u32, body: 0, crc: crc_of_head(octets) };
         let statuses = vec![Status::Pending; envelope.recipients.len()];
         let head = Head { id, arrived, envelope: envelope.clone(), statuses, body: 0 };
-        let (counted, stream, failed) = (0, None, None);
-        let mut incoming = Incoming { head, record, counted, line, stream, failed };
+        let (counted, stream, room, failed) = (0, None, None, None);
+        let patch = Vec::new();
+        let mut incoming = Incoming { head, record, counted, line, stream, room, patch, failed };
         self.count(&mut incoming);
         Ok(incoming)
     }
@@ -143,6 +149,7 @@ impl<D: Disk> Spool<D> {
 
     /// The content is complete: the next commit takes the message.
     pub fn finish(&mut self, mut incoming: Incoming<D::File>) {
+        incoming.close_front();
         incoming.record.push(b'\n');
         self.count(&mut incoming);
         // A line that looks like a record would mislead recovery in a batch.
@@ -162,7 +169,7 @@ impl<D: Disk> Spool<D> {
         !self.finished.is_empty()
     }
 
-    fn count(&mut self, incoming: &mut Incoming<D::File>) {
+    pub(super) fn count(&mut self, incoming: &mut Incoming<D::File>) {
         self.buffered = self.buffered - incoming.counted + incoming.record.len();
         incoming.counted = incoming.record.len();
     }
@@ -180,6 +187,7 @@ impl<D: Disk> Spool<D> {
     }
 
     fn start_stream(&mut self, incoming: &mut Incoming<D::File>) -> Result<(), Fault> {
+        incoming.leave_room();
         let name = FileName::lone(incoming.id());
         let text = name.to_string();
         let file = match self.disk.create(Dir::Incoming, &text) {

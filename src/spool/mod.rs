@@ -27,6 +27,7 @@ mod commit;
 mod disk;
 mod error;
 mod format;
+mod front;
 mod ids;
 mod incoming;
 mod index;

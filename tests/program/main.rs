@@ -14,6 +14,7 @@ mod crash;
 mod dialogs;
 mod explain;
 mod export;
+mod filters;
 mod forward;
 mod limits;
 mod next;

@@ -26,7 +26,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sink", &["base"]),
     ("spool", &["base", "sys"]),
     ("queue", &["base", "journal"]),
-    ("config", &["base", "auth", "sys"]),
+    // Reads the conditions of filters, so that a wrong one is told with its line.
+    ("config", &["base", "auth", "sys", "rules"]),
     ("logger", &["base", "sys", "journal", "config"]),
     ("demo", &["base"]),
     ("control", &["base", "journal", "rules"]),

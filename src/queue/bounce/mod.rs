@@ -141,7 +141,7 @@ pub fn plan_bounce(id: MessageId, envelope: &Envelope, size: u64, told: &[Told])
         ret: None,
         envid: None,
         // RFC 3461 section 6.1 (b): whoever gets a notification is not notified of it.
-        recipients: vec![Recipient { address: sender.clone(), notify: Notify::Never, orcpt: None }],
+        recipients: vec![Recipient { notify: Notify::Never, ..Recipient::new(sender.clone()) }],
         bounce_of: (!done.is_empty()).then_some((id.counter, done)),
     };
     let whole = whole && told.iter().any(|t| t.fate.is_final_failure());

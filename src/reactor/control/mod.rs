@@ -17,6 +17,7 @@
 
 mod explain;
 mod export;
+mod filters;
 mod find;
 mod hand;
 mod jobs;
@@ -96,6 +97,13 @@ pub(super) struct Refusal {
 impl Refusal {
     pub(super) fn new(message: impl Into<String>) -> Refusal {
         Refusal { column: None, message: message.into() }
+    }
+}
+
+impl Refusal {
+    /// With a place in the command.
+    pub(super) fn at(column: usize, message: impl Into<String>) -> Refusal {
+        Refusal { column: Some(column), message: message.into() }
     }
 }
 
@@ -267,9 +275,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 self.begin_probe(&name, from, rcpt)?
             }
             Command::Next(command) => self.next_command(command)?.into(),
-            Command::Check { client, from, rcpt } => {
-                self.core.check(client, from.as_ref(), &rcpt).into()
-            }
+            Command::Filter(command) => self.filter_command(command)?.into(),
+            Command::Check(mail) => self.check(&mail).into(),
             Command::Quit { now } => self.quit(now).into(),
         })
     }

@@ -1,20 +1,15 @@
 //! `next`, `flush`, `trace`, `check`, `quit`: the server itself and its next servers.
 
-use std::net::IpAddr;
-
 use serde_json::{Value, json};
 
 use super::Refusal;
-use crate::base::{Address, Now, Printable, Time, nearest, show_duration};
+use crate::base::{Now, Printable, Time, nearest, show_duration};
 use crate::control::NextCommand;
 use crate::journal::{Report, render};
 use crate::queue::{ServerId, ServerState, ServerView};
 use crate::reactor::Reactor;
-use crate::reactor::core::{Core, Role};
 use crate::reactor::net::Net;
 use crate::reactor::tick::Life;
-use crate::rules::Ruling;
-use crate::smtp::{Facts, Stage, Verdict};
 use crate::spool::Disk;
 
 /// An answer that says only that something was done.
@@ -161,66 +156,12 @@ fn targets(traced: &str) -> &'static [&'static str] {
     }
 }
 
-fn state_of(view: &ServerView<'_>) -> (&'static str, Option<Time>) {
+pub(super) fn state_of(view: &ServerView<'_>) -> (&'static str, Option<Time>) {
     match view.state {
         ServerState::Ready { .. } => ("ready", None),
         ServerState::BackingOff { until } => ("backing off", Some(until)),
         ServerState::Probing => ("probing", None),
         ServerState::Paused => ("paused", None),
         ServerState::Gone => ("gone", None),
-    }
-}
-
-impl<D: Disk> Core<D> {
-    /// `check client=IP from=A rcpt=B`: what would be done with such mail, and why. The same rules
-    /// are asked as for real mail.
-    pub(super) fn check(&self, client: IpAddr, from: Option<&Address>, rcpt: &Address) -> Report {
-        let facts = Facts {
-            client,
-            helo: None,
-            from: Some(from),
-            rcpt: Some(rcpt),
-            recipients: 0,
-            size: 0,
-            tls: false,
-            user: None,
-        };
-        let verdict = self.decide(Role::Relay, Stage::Rcpt, &facts);
-        let ruling = match self.ruling(client, rcpt) {
-            Ruling::User => "the client authenticated".to_owned(),
-            Ruling::Network(net) => format!("the client is in {net} of server.relay_from"),
-            Ruling::Postmaster => "everyone may write to the postmaster".to_owned(),
-            Ruling::Domain(pattern) => format!("the domain fits {pattern} of server.relay_to"),
-            Ruling::Denied => "neither the client is in server.relay_from nor the domain in \
-                 server.relay_to"
-                .to_owned(),
-            Ruling::Routed(pattern) => {
-                format!("the domain fits {pattern}, but the local part names a route beyond it")
-            }
-        };
-        let all = self.routes.route(from, rcpt).iter().flat_map(|group| &group.0);
-        let route: Vec<String> = all.map(|(id, _)| self.server(*id).name.clone()).collect();
-        let reply = match &verdict {
-            Verdict::Refuse(reply) => Some(Printable::new(render::reply_line(reply))),
-            _ => None,
-        };
-        let mut lines = vec![match &reply {
-            None => "accepted".to_owned(),
-            Some(reply) => format!("refused at RCPT: {reply}"),
-        }];
-        lines.push(format!("relay rule: {ruling}"));
-        lines.push(match route.is_empty() {
-            true => "route: none".to_owned(),
-            false => format!("route: {}", route.join(", then ")),
-        });
-        let server = &self.config.server;
-        lines.push(format!(
-            "limits: {} octets a message, {} recipients",
-            server.max_message_size, server.max_recipients
-        ));
-        let json = json!({
-            "accepted": reply.is_none(), "reply": reply, "rule": ruling, "route": route,
-        });
-        Report { json, lines }
     }
 }

@@ -27,7 +27,17 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             ConfigCommand::Set(name, value) => self.set_setting(&name, &value),
             ConfigCommand::Diff => {
                 let changed = |row: &Row<'_>| *row.source == Source::Runtime;
-                Ok(rows(self.core.config.rows().into_iter().filter(changed).collect()))
+                let mut report =
+                    rows(self.core.config.rows().into_iter().filter(changed).collect());
+                let removed = self.core.config.settings.removed();
+                if let (false, Some(map)) = (removed.is_empty(), report.json.as_object_mut()) {
+                    map.insert("deleted".into(), json!(removed));
+                    if report.lines == ["nothing"] {
+                        report.lines.clear();
+                    }
+                    report.lines.extend(removed.iter().map(|s| format!("[{s}] deleted")));
+                }
+                Ok(report)
             }
             ConfigCommand::Save => self.save(),
             ConfigCommand::Reload => self.reload(),
@@ -82,10 +92,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let old: Vec<(String, String)> =
             self.core.config.rows().into_iter().map(|row| (row.name, row.value)).collect();
         let runtime = self.core.config.rows().into_iter().filter(|r| *r.source == Source::Runtime);
-        let forgotten: Vec<String> = runtime.map(|row| row.name).collect();
+        let mut forgotten: Vec<String> = runtime.map(|row| whole_filter(row.name)).collect();
+        forgotten.extend(self.core.config.settings.removed().iter().map(|s| s.to_string()));
+        forgotten.dedup();
         let new = self.core.config.reloaded().map_err(|failure| Refusal::new(failure.message))?;
         let kept = self.apply(new).map_err(Refusal::new)?;
-        let changed: Vec<String> = self
+        let mut changed: Vec<String> = self
             .core
             .config
             .rows()
@@ -93,7 +105,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             .filter(|row| !old.iter().any(|(name, value)| *name == row.name && *value == row.value))
             .map(|row| row.name)
             .filter(|name| !kept.contains(name))
+            .map(whole_filter)
             .collect();
+        changed.dedup();
         let mut lines = vec![match changed.len() {
             0 => "read again; nothing is different".to_owned(),
             _ => format!("read again; different now: {}", changed.join(", ")),
@@ -173,6 +187,14 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         for (token, _) in self.listeners().into_iter().filter(|(_, a)| *a == at) {
             self.slots.remove(token);
         }
+    }
+}
+
+/// The name of a setting; of a filter's the filter, which is one thing.
+fn whole_filter(name: String) -> String {
+    match name.strip_prefix("filter.").and_then(|rest| rest.split_once('.')) {
+        Some((filter, _)) => format!("filter.{filter}"),
+        None => name,
     }
 }
 

@@ -63,6 +63,50 @@ impl Node {
 }
 
 impl Node {
+    /// Whether it holds when only some fields are known, as Kleene's logic has it: none while the
+    /// others could still change the answer.
+    pub fn decide(&self, fields: &Fields<'_>, known: &impl Fn(&Field) -> bool) -> Option<bool> {
+        let of = |part: &Node| part.decide(fields, known);
+        match self {
+            Node::All(parts) => settle(parts.iter().map(of), false),
+            Node::Any(parts) => settle(parts.iter().map(of), true),
+            Node::Not(part) => of(part).map(|holds| !holds),
+            Node::Test(test) => (!test.asks(&|field| !known(field))).then(|| test.holds(fields)),
+        }
+    }
+
+    /// What is left to ask when only some fields are known: the answer, or the part of the tree
+    /// that still asks for the others.
+    pub fn narrow(
+        &self,
+        fields: &Fields<'_>,
+        known: &impl Fn(&Field) -> bool,
+    ) -> Result<bool, Node> {
+        let (parts, winner) = match self {
+            Node::All(parts) => (parts, false),
+            Node::Any(parts) => (parts, true),
+            Node::Not(part) => {
+                let narrow = part.narrow(fields, known);
+                return narrow.map(|holds| !holds).map_err(|rest| Node::Not(rest.into()));
+            }
+            Node::Test(test) if test.asks(&|field| !known(field)) => return Err(self.clone()),
+            Node::Test(test) => return Ok(test.holds(fields)),
+        };
+        let mut rest = Vec::new();
+        for part in parts {
+            match part.narrow(fields, known) {
+                Ok(holds) if holds == winner => return Ok(winner),
+                Ok(_) => {}
+                Err(part) => rest.push(part),
+            }
+        }
+        match (rest.is_empty(), winner) {
+            (true, _) => Ok(!winner),
+            (false, true) => Err(Node::Any(rest)),
+            (false, false) => Err(Node::All(rest)),
+        }
+    }
+
     /// Whether one of its comparisons passes this.
     pub fn any(&self, pass: &impl Fn(&Test) -> bool) -> bool {
         match self {
@@ -73,7 +117,30 @@ impl Node {
     }
 }
 
+/// What parts make of a whole: `winner` as soon as one of them says so, its opposite when all say
+/// that, else it is not known.
+fn settle(parts: impl Iterator<Item = Option<bool>>, winner: bool) -> Option<bool> {
+    let mut whole = Some(!winner);
+    for part in parts {
+        match part {
+            Some(holds) if holds == winner => return Some(winner),
+            Some(_) => {}
+            None => whole = None,
+        }
+    }
+    whole
+}
+
 impl Test {
+    /// Whether one of the fields that it compares passes this.
+    pub fn asks(&self, pass: &impl Fn(&Field) -> bool) -> bool {
+        match self {
+            Test::Flag(_) => pass(&Field::Tls),
+            Test::Ip(..) | Test::IpIn(_) => pass(&Field::Client),
+            _ => self.fields().any(pass),
+        }
+    }
+
     /// The fields that it compares, but for `client` and `tls`.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
         let (one, two) = match self {

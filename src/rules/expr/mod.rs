@@ -44,6 +44,7 @@ pub use fields::{FIELD_NAMES, Field, Fields, Rcpts, Type};
 pub use lexer::{ExprError, Op};
 
 use eval::Node;
+use lexer::Token;
 
 /// Octets of an expression.
 pub const MAX_EXPR: usize = 4096;
@@ -78,7 +79,42 @@ impl Expr {
 
     /// Whether it asks for something in the header of the message.
     pub fn needs_header(&self) -> bool {
-        self.root.any(&|test| test.fields().any(|f| matches!(f, Field::Subject | Field::Header(_))))
+        self.asks(|field| matches!(field, Field::Subject | Field::Header(_)))
+    }
+
+    /// Whether it asks for a field that passes this.
+    pub fn asks(&self, pass: impl Fn(&Field) -> bool) -> bool {
+        self.root.any(&|test| test.asks(&pass))
+    }
+
+    /// The first field in `source` that passes this, where `source` is what was parsed: its column,
+    /// in characters from 1, and its name.
+    pub fn place_of(source: &str, pass: impl Fn(&Field) -> bool) -> Option<(usize, &str)> {
+        let tokens = lexer::tokens(source).ok()?;
+        let found = tokens.into_iter().find_map(|(at, token)| match token {
+            Token::Word(word) if Field::parse(word).is_some_and(|f| pass(&f)) => Some((at, word)),
+            _ => None,
+        })?;
+        Some((source[..found.0].chars().count() + 1, found.1))
+    }
+
+    /// Whether it holds for these values when only some fields are known; none while it depends on
+    /// those that are not.
+    pub fn decide(&self, fields: &Fields<'_>, known: impl Fn(&Field) -> bool) -> Option<bool> {
+        let header = &fields.header[..fields.header.len().min(MAX_HEADER)];
+        self.root.decide(&Fields { header, ..*fields }, &known)
+    }
+
+    /// What is left to ask when only some fields are known: the answer, or an expression that asks
+    /// for the others only. So what is the same for many need not be asked for each.
+    pub fn narrow(
+        &self,
+        fields: &Fields<'_>,
+        known: impl Fn(&Field) -> bool,
+    ) -> Result<bool, Expr> {
+        let header = &fields.header[..fields.header.len().min(MAX_HEADER)];
+        let narrow = self.root.narrow(&Fields { header, ..*fields }, &known);
+        narrow.map_err(|root| Expr { source: self.source.clone(), root })
     }
 
     /// Whether it holds for these values.

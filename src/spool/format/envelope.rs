@@ -6,7 +6,8 @@
 //! | `Client:` | address or `-`, EHLO name or `-`, protocol, `user=` |
 //! | `From:` | `<path>`, `BODY=8BITMIME`, `SMTPUTF8`, `RET=`, `ENVID=` |
 //! | `Bounce-Of:` | counter of the message, its recipients by number |
-//! | `To:` (one or more) | status, `<path>`, `NOTIFY=`, `ORCPT=` |
+//! | `Room:` | dots: place that was left for what rules may add, and was not needed |
+//! | `To:` (one or more) | status, `<path>`, `NOTIFY=`, `ORCPT=`, `VIA=` |
 //!
 //! Words are separated by one blank and stand in this order; what was not said is not written.
 //! Words that came from outside are written as they are, except that blanks, controls and `%`
@@ -54,8 +55,12 @@ fn unescape(word: &str) -> Option<String> {
     (again == word).then_some(plain)
 }
 
-/// Appends an envelope with its blank line, all recipients pending.
-pub fn write(arrived: Wall, envelope: &Envelope, out: &mut Vec<u8>) {
+/// Octets of a `Room:` line beside its dots.
+pub const ROOM_LINE: usize = "Room: \n".len();
+
+/// Appends an envelope with its blank line, all recipients pending; and with a line of so many
+/// dots, if any are wanted.
+pub fn write(arrived: Wall, envelope: &Envelope, room: usize, out: &mut Vec<u8>) {
     let mut text = String::with_capacity(256);
     let arrived = Wall::from_secs(arrived.as_secs());
     let _ = writeln!(text, "Arrived: {} {arrived}", arrived.as_secs());
@@ -67,6 +72,9 @@ pub fn write(arrived: Wall, envelope: &Envelope, out: &mut Vec<u8>) {
             let _ = write!(text, "{}{recipient}", if i > 0 { "," } else { "" });
         }
         text.push('\n');
+    }
+    if room > 0 {
+        let _ = writeln!(text, "Room: {}", ".".repeat(room));
     }
     for recipient in &envelope.recipients {
         write_to(recipient, &mut text);
@@ -126,6 +134,10 @@ fn write_to(recipient: &Recipient, text: &mut String) {
         text.push_str(" ORCPT=");
         escape(orcpt, text);
     }
+    for (i, name) in recipient.via.iter().enumerate() {
+        text.push_str(if i == 0 { " VIA=" } else { "," });
+        escape(name, text);
+    }
     text.push('\n');
 }
 
@@ -146,6 +158,11 @@ pub fn parse_head(octets: &[u8], line: &Line) -> Result<Head, Broken> {
     let bounce = lines.next_if(|line| line.starts_with("Bounce-Of: "));
     if let Some(bounce) = bounce {
         envelope.bounce_of = Some(read_bounce(bounce).ok_or(Broken("Bounce-Of:"))?);
+    }
+    if let Some(room) = lines.next_if(|line| line.starts_with("Room: ")) {
+        if room.len() < ROOM_LINE || !room["Room: ".len()..].bytes().all(|b| b == b'.') {
+            return Err(Broken("Room:"));
+        }
     }
     let mut statuses = Vec::with_capacity(1);
     for line in lines {
@@ -283,6 +300,13 @@ fn read_to(line: &str) -> Option<(Status, Recipient)> {
         Some(value) => Notify::parse(value).filter(|n| n.value().as_deref() == Some(value))?,
     };
     let orcpt = words.free("ORCPT=")?;
+    let via = words.free("VIA=")?.map_or(Some(Box::default()), |names| read_via(&names))?;
     words.end()?;
-    Some((status, Recipient { address: address?, notify, orcpt }))
+    Some((status, Recipient { address: address?, notify, orcpt, via }))
+}
+
+/// Names with commas between them, none of them empty.
+fn read_via(names: &str) -> Option<Box<[String]>> {
+    let names: Box<[String]> = names.split(',').map(str::to_owned).collect();
+    names.iter().all(|name| !name.is_empty()).then_some(names)
 }

@@ -17,6 +17,7 @@
 //! the line of a message that streams is patched when its length is known.
 //!
 //! An envelope has one spelling: what reads differently from what would be written is damaged.
+//! Only the length of a `Room:` line says nothing.
 
 mod envelope;
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod tests;
 use memchr::memmem;
 
 use crate::base::{Envelope, MessageId, Status, Wall};
-pub use envelope::parse_head;
+pub use envelope::{ROOM_LINE, parse_head};
 
 /// The octets that every record begins with.
 pub const MAGIC: &[u8] = b"MAILFLUX1 ";
@@ -117,12 +118,13 @@ fn fixed(text: &str, digits: usize, radix: u32) -> Option<u64> {
 }
 
 /// The beginning of a record, all recipients pending: a first line without length and checksum
-/// of the content, and the envelope. None when the envelope is too long.
-pub fn encode(id: MessageId, arrived: Wall, envelope: &Envelope) -> Option<Vec<u8>> {
+/// of the content, and the envelope, with room of so many dots in it. None when the envelope is too
+/// long.
+pub fn encode(id: MessageId, arrived: Wall, envelope: &Envelope, room: usize) -> Option<Vec<u8>> {
     let from = Line::len(id) as usize;
     let mut out = Vec::with_capacity(from + 256);
     out.resize(from, 0);
-    envelope::write(arrived, envelope, &mut out);
+    envelope::write(arrived, envelope, room, &mut out);
     let head = (out.len() - from) as u64;
     if head > MAX_HEAD {
         return None;

@@ -33,6 +33,7 @@ fn full() -> Envelope {
         address: Address::parse(text).unwrap(),
         notify: Notify::When { success: true, failure: true, delay: true },
         orcpt: orcpt.map(str::to_owned),
+        via: Box::default(),
     };
     Envelope {
         client: Client {
@@ -54,6 +55,7 @@ fn full() -> Envelope {
                 address: Address::parse("a%b@c").unwrap(),
                 notify: Notify::Never,
                 orcpt: None,
+                via: ["first".into(), "second".into()].into(),
             },
         ],
         bounce_of: Some((0x00ab_cdef_0123, vec![0, 3, 4_294_967_295])),
@@ -61,7 +63,7 @@ fn full() -> Envelope {
 }
 
 fn record(envelope: &Envelope, body: &[u8]) -> Vec<u8> {
-    let mut record = encode(ID, ARRIVED, envelope).unwrap();
+    let mut record = encode(ID, ARRIVED, envelope, 0).unwrap();
     let len = Line::len(ID) as usize;
     let crc = crc32c::crc32c_append(crc_of_head(&record[len..]), body);
     let line = Line { body: body.len() as u64, crc, ..Line::parse(&record).unwrap() };
@@ -115,7 +117,7 @@ fn every_envelope_reads_back() {
 fn long_counters_have_long_lines() {
     for counter in [0, 0xff_ffff, 0x100_0000, u64::MAX] {
         let id = MessageId { counter, ..ID };
-        let record = encode(id, ARRIVED, &plain()).unwrap();
+        let record = encode(id, ARRIVED, &plain(), 0).unwrap();
         let lf = record.iter().position(|b| *b == b'\n').unwrap();
         assert_eq!(Line::len(id), lf as u64 + 1);
         assert!(lf < MAX_LINE);
