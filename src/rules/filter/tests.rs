@@ -306,6 +306,28 @@ fn a_limit_on_recipients_counts_recipients() {
 }
 
 #[test]
+fn recipients_without_end_cost_no_memory_without_end() {
+    let draft = Draft {
+        action: "limit",
+        rate: Some("1000000/s"),
+        condition: Some("rcpt ~ \"@\""),
+        ..Draft::default()
+    };
+    let mut machine = filters([draft.make("f").unwrap()]);
+    let mail = Mail::random(&mut fastrand::Rng::with_seed(1));
+    let mut passage = Passage::default();
+    for n in 0..12_000 {
+        let rcpt = Address::parse(&format!("r{n}@x")).unwrap();
+        let mut sight = mail.sight(Level::Rcpt);
+        sight.fields.rcpt = Rcpts::One(&rcpt);
+        assert_eq!(machine.refusal(&sight, &mut passage, seconds(0)), None);
+    }
+    assert_eq!(passage.len(), 10_000);
+    passage.begin();
+    assert_eq!(passage.len(), 0);
+}
+
+#[test]
 fn so_many_and_then_one_after_each_spacing() {
     let rate = "5/s".parse().unwrap();
     let owner = |n: u32| Owner::Name(n.to_string().into());

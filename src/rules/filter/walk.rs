@@ -17,6 +17,10 @@ pub struct Sight<'a> {
     pub fields: Fields<'a>,
 }
 
+/// What is remembered of one transaction: a client may name recipients for ever that are refused
+/// behind a limit. What is beyond is counted each time it is asked about (I9).
+const MAX_COUNTED: usize = 10_000;
+
 /// What a transaction has behind it.
 #[derive(Default, Debug)]
 pub struct Passage {
@@ -28,6 +32,11 @@ impl Passage {
     /// Another transaction begins.
     pub fn begin(&mut self) {
         self.counted.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.counted.len()
     }
 }
 
@@ -129,7 +138,7 @@ impl Counter for Counting<'_> {
             return true;
         }
         let has_room = entry.buckets.take(owner, *rate, self.now);
-        if has_room {
+        if has_room && self.passage.counted.len() < MAX_COUNTED {
             self.passage.counted.insert(key);
         }
         has_room
