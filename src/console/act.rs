@@ -83,6 +83,8 @@ impl Console {
                 let how = if self.fold { "folded" } else { "cut" };
                 self.hint = Some(format!("long lines are {how}"));
             }
+            Key::Alt('g') => self.with_held("go", now),
+            Key::Alt('s') => self.with_held("step", now),
             Key::Ctrl('c') if self.editor.search().is_none() => self.interrupt(),
             Key::Named(Named::Esc, _) if empty => self.answers.close(),
             Key::Ctrl('d') if empty => self.end(now),
@@ -97,6 +99,14 @@ impl Console {
             _ => return false,
         }
         true
+    }
+
+    /// A command for the session that is held longest.
+    fn with_held(&mut self, verb: &str, now: Now) {
+        match self.held().map(|(session, _)| format!("{verb} {}", session.id)) {
+            Some(line) => self.line(&line, now.wall),
+            None => self.hint = Some("no session is held".into()),
+        }
     }
 
     fn interrupt(&mut self) {

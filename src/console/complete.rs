@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 
 use crate::base::{Printable, SessionId};
-use crate::control::{Hello, VERBS, Verb};
+use crate::control::{ADD_LIST_DELETE, Hello, VERBS, Verb};
 use crate::journal::FeedItem;
+use crate::rules::At;
 use crate::rules::expr::FIELD_NAMES;
 
 /// Ids that are remembered, of each kind.
@@ -122,6 +123,9 @@ pub fn complete(before: &str, names: &Names) -> Completion {
 /// What may follow a verb and these words, by its form: `ID`, `QID`, `SECTION.KEY`, `VERB`, `NAME`
 /// stand for names that are known.
 fn objects(verb: &Verb, words: &[&str], names: &Names) -> Vec<String> {
+    if let Some(found) = rule_words(verb, words) {
+        return found;
+    }
     let usage = verb.usage;
     let has = |word: &str| {
         usage.split(|c: char| !c.is_alphanumeric() && c != '.').any(|part| part == word)
@@ -163,6 +167,27 @@ fn objects(verb: &Verb, words: &[&str], names: &Names) -> Vec<String> {
         found.push("where".to_owned());
     }
     found
+}
+
+/// What follows `break` and its like: what to do, then a stage, then keys.
+fn rule_words(verb: &Verb, words: &[&str]) -> Option<Vec<String>> {
+    let keys: &[&str] = match verb.name {
+        "break" => &["leg=", "name=", "where"],
+        _ => return None,
+    };
+    let unsaid = || {
+        let said = |key: &&&str| key.ends_with('=') && words.iter().any(|w| w.starts_with(**key));
+        keys.iter().filter(|key| !said(key)).copied().collect::<Vec<_>>()
+    };
+    let found: Vec<&str> = match words {
+        [] => ADD_LIST_DELETE.to_vec(),
+        ["add"] if verb.name == "break" => vec!["at"],
+        ["add"] | ["add", "at"] => At::NAMES.to_vec(),
+        ["add", ..] => unsaid(),
+        ["delete"] => vec!["all"],
+        _ => vec![],
+    };
+    Some(found.into_iter().map(str::to_owned).collect())
 }
 
 /// The field that is being written in an expression; nothing inside a string.
@@ -258,6 +283,14 @@ mod tests {
             ("check cl", "check client="),
             ("check client=1.2.3.4 r", "check client=1.2.3.4 rcpt="),
             ("check client=1.2.3.4 cl", "check client=1.2.3.4 cl"),
+            ("break a", "break add "),
+            ("break add ", "break add at "),
+            ("break add at rs", "break add at rset "),
+            ("break add at rcpt l", "break add at rcpt leg="),
+            ("break add at rcpt leg=in l", "break add at rcpt leg=in l"),
+            ("break del", "break delete "),
+            ("break delete a", "break delete all "),
+            ("step i", "step i| i8 i7"),
             ("analyse la", "analyse latency "),
             ("queue where si", "queue where size "),
             ("queue a", "queue age "),

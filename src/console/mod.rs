@@ -34,7 +34,7 @@ mod tests;
 use std::time::Duration;
 
 use crate::base::{Printable, Time};
-use crate::control::{Hello, Request, Told};
+use crate::control::{HeldLine, Hello, Request, SessionLine, Told};
 use answers::{Answers, Part};
 use complete::Names;
 use editor::Editor;
@@ -153,6 +153,12 @@ impl Console {
             frame_at: Some(Time::ZERO),
             last_frame: None,
         }
+    }
+
+    /// The session that is held longest, as far as it is known.
+    fn held(&self) -> Option<(&SessionLine, &HeldLine)> {
+        let sessions = self.gauges.last().sessions.iter();
+        sessions.filter_map(|session| Some((session, session.held.as_ref()?))).next()
     }
 
     /// The terminal's size, in columns and rows.

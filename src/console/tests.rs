@@ -5,7 +5,7 @@
 use super::samples::{AT_MS, event, said};
 use super::*;
 use crate::base::{MessageId, Now, Wall};
-use crate::control::{SessionLine, Snapshot};
+use crate::control::{HeldLine, SessionLine, Snapshot};
 use crate::journal::{FeedItem, Kind, Level, Mark};
 
 const UTF8: Look = Look { utf8: true };
@@ -82,7 +82,13 @@ fn session(id: &str, held: bool) -> SessionLine {
         leg: Printable::new(if id.starts_with('i') { "in" } else { "out" }),
         peer: "192.0.2.7:50412".into(),
         state: Printable::new("rcpt"),
-        held,
+        held: held.then(|| HeldLine {
+            stage: Printable::new("rcpt"),
+            by: Printable::new("b1"),
+            about: Printable::new("RCPT TO:<a-very-long-name-indeed@subdomain.example.net>"),
+            left_s: 252,
+            peer_waits_s: 300,
+        }),
         age_s: 125,
         tls: !held,
         user: None,

@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::debug::BreakCommand;
 use super::parse::{Args, CommandError};
 use super::{verbs, words};
-use crate::base::{Address, SessionId};
+use crate::base::{Address, Reply, SessionId};
 use crate::rules::Expr;
 
 /// A command, checked as far as its words alone allow.
@@ -81,6 +82,18 @@ pub enum Command {
     },
     /// `flush`
     Flush,
+    /// `break …`
+    Break(BreakCommand),
+    /// `step ID`: let it go, and hold it at its next stage.
+    Step(SessionId),
+    /// `go ID|all`: let one or all that are held go.
+    Go(Option<SessionId>),
+    /// `reply ID CODE TEXT`: this instead of the real answer.
+    Reply(SessionId, Reply),
+    /// `drop ID`: close its connection.
+    Drop(SessionId),
+    /// `delay ID T`: let it go after so long.
+    Delay(SessionId, Duration),
     /// `config …`
     Config(ConfigCommand),
     /// `analyse WHAT [last=1h]`

@@ -5,6 +5,7 @@
 //! reactor's business; here is only what can be said.
 
 mod command;
+mod debug;
 mod docs;
 mod filters;
 mod item;
@@ -20,9 +21,12 @@ pub use command::{
     Analysis, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction,
     NewFilter, NextCommand, Recorded, SessionView, ShowPart, Which,
 };
+pub use debug::{ADD_LIST_DELETE, BreakCommand};
 pub use docs::commands_page;
 pub use item::item_holds;
 pub use parse::CommandError;
 pub use verbs::{TRACES, VERBS, Verb, find};
-pub use wire::{Hello, MAX_GIVEN, MAX_PIECE, MAX_REQUEST, Request, SessionLine, Snapshot, Told};
+pub use wire::{
+    HeldLine, Hello, MAX_GIVEN, MAX_PIECE, MAX_REQUEST, Request, SessionLine, Snapshot, Told,
+};
 pub use words::{has_word, line_of_args};

@@ -90,6 +90,15 @@ impl<'a> Args<'a> {
         })
     }
 
+    /// Takes this word if it comes next; says whether it did.
+    pub fn skip(&mut self, what: &str) -> bool {
+        let found = self.words.first().is_some_and(|word| word.text == what && !word.quoted);
+        if found {
+            self.words = &self.words[1..];
+        }
+        found
+    }
+
     /// All remaining words as one text, with a blank between them.
     pub fn rest(&mut self) -> String {
         let texts: Vec<&str> = self.words.iter().map(|word| word.text.as_str()).collect();
@@ -254,6 +263,11 @@ impl<'a> Pair<'a> {
         read(self.value).ok_or_else(|| {
             CommandError::new(self.column, format!("'{}' is not {what}", self.value))
         })
+    }
+
+    /// The value as it is.
+    pub fn text(&self) -> &str {
+        self.value
     }
 
     /// The value parsed.

@@ -5,6 +5,7 @@ use super::command::{
     Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Recorded,
     SessionView, ShowPart, Which,
 };
+use super::debug;
 use super::filters::{FILTERS, check, filter};
 use super::parse::{Args, CommandError, one_of};
 use crate::base::{Address, nearest};
@@ -178,6 +179,48 @@ pub static VERBS: &[Verb] = &[
         help: "make all messages due now and try paused servers",
         objects: &[],
         parse: |_| Ok(Command::Flush),
+    },
+    Verb {
+        name: "break",
+        usage: "break add at STAGE [leg=in|out] [name=NAME] [where EXPR] | list | delete NAME|all",
+        help: "hold sessions at a stage, before the reply or the command goes out",
+        objects: debug::ADD_LIST_DELETE,
+        parse: debug::breakpoints,
+    },
+    Verb {
+        name: "step",
+        usage: "step ID",
+        help: "let a held session go as far as its next stage; or hold one that runs there",
+        objects: &[],
+        parse: |args| Ok(Command::Step(args.session()?)),
+    },
+    Verb {
+        name: "go",
+        usage: "go ID|all",
+        help: "let a held session go",
+        objects: &["all"],
+        parse: debug::go,
+    },
+    Verb {
+        name: "reply",
+        usage: "reply ID CODE TEXT",
+        help: "give a held session this reply: to the client, or as if the next server had said it",
+        objects: &[],
+        parse: debug::reply,
+    },
+    Verb {
+        name: "drop",
+        usage: "drop ID",
+        help: "close the connection of a held session without a word",
+        objects: &[],
+        parse: |args| Ok(Command::Drop(args.session()?)),
+    },
+    Verb {
+        name: "delay",
+        usage: "delay ID DURATION",
+        help: "let a held session go by itself after so long",
+        objects: &[],
+        parse: debug::delay,
     },
     Verb {
         name: "config",

@@ -231,7 +231,7 @@ pub struct SessionLine {
     /// Where the session is, in a word.
     pub state: Printable,
     /// Held at a breakpoint.
-    pub held: bool,
+    pub held: Option<HeldLine>,
     /// Seconds since it began.
     pub age_s: u64,
     /// Inside TLS.
@@ -264,6 +264,21 @@ mod base64 {
         let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
         STANDARD.decode(text.as_bytes()).map_err(|_| D::Error::custom("not base64"))
     }
+}
+
+/// How a session is held.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HeldLine {
+    /// At which stage.
+    pub stage: Printable,
+    /// By which breakpoint, or `step`.
+    pub by: Printable,
+    /// What is about to be answered or said.
+    pub about: Printable,
+    /// Seconds until it is let go by itself.
+    pub left_s: u64,
+    /// Seconds that the other side waits in all.
+    pub peer_waits_s: u64,
 }
 
 #[cfg(test)]

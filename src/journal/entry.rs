@@ -27,6 +27,7 @@ const EVENT: u8 = 4;
 const UNEXPECTED: u8 = 8;
 const INJECTED: u8 = 16;
 const CUT: u8 = 32;
+const HELD: u8 = 64;
 
 /// Who or what a line of a transcript shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,10 +89,14 @@ pub enum Subject {
     NextServer,
     /// A word about the server.
     Server,
+    /// A session is held, or is no longer.
+    Held,
+    /// Made by a fault rule or by hand.
+    Injected,
 }
 
 impl Subject {
-    const ALL: [Subject; 13] = [
+    const ALL: [Subject; 15] = [
         Subject::Line,
         Subject::Content,
         Subject::Opened,
@@ -105,6 +110,8 @@ impl Subject {
         Subject::Retired,
         Subject::NextServer,
         Subject::Server,
+        Subject::Held,
+        Subject::Injected,
     ];
 
     /// In exports, in a word.
@@ -123,6 +130,8 @@ impl Subject {
             Subject::Retired => "retired",
             Subject::NextServer => "next_server",
             Subject::Server => "server",
+            Subject::Held => "held",
+            Subject::Injected => "injected",
         }
     }
 
@@ -142,6 +151,8 @@ impl Subject {
             What::Retired => Subject::Retired,
             What::NextServer { .. } => Subject::NextServer,
             What::Server { .. } => Subject::Server,
+            What::Held(_) => Subject::Held,
+            What::Injected(_) => Subject::Injected,
         }
     }
 
@@ -155,6 +166,8 @@ impl Subject {
                 | Subject::Closed
                 | Subject::NextServer
                 | Subject::Server
+                | Subject::Held
+                | Subject::Injected
         )
     }
 }
@@ -205,9 +218,10 @@ impl<'a> Entry<'a> {
             } else {
                 Sign::Said { side, tls: flags & TLS != 0 }
             },
-            mark: match (flags & UNEXPECTED != 0, flags & INJECTED != 0) {
-                (true, _) => Mark::Unexpected,
-                (_, true) => Mark::Injected,
+            mark: match flags & (UNEXPECTED | INJECTED | HELD) {
+                UNEXPECTED => Mark::Unexpected,
+                INJECTED => Mark::Injected,
+                HELD => Mark::Held,
                 _ => Mark::Plain,
             },
             text,
@@ -251,6 +265,7 @@ fn flags_of(line: &Line<'_>) -> u8 {
         Mark::Plain => 0,
         Mark::Unexpected => UNEXPECTED,
         Mark::Injected => INJECTED,
+        Mark::Held => HELD,
     };
     sign | mark
 }

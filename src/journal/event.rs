@@ -44,6 +44,8 @@ pub enum Mark {
     Unexpected,
     /// `!!!`: made by a fault rule or by hand.
     Injected,
+    /// `|||`: the session is held.
+    Held,
 }
 
 /// How an attempt for one recipient ended.
@@ -98,8 +100,12 @@ pub enum What<'a> {
         /// Octets of the message.
         octets: u64,
     },
-    /// A word about a session, for `===` lines: time-outs, faults, holds.
+    /// A word about a session, for `===` lines: time-outs, faults.
     Remark(&'a str),
+    /// A session is held at the gate, or is no longer (`|||`).
+    Held(&'a str),
+    /// A fault rule or a person has changed how things go (`!!!`).
+    Injected(&'a str),
     /// The session is over.
     Closed {
         /// Why, in a few words.

@@ -100,6 +100,10 @@ pub enum Kind {
     },
     /// A word about a session.
     Remark,
+    /// A session is held, or is no longer.
+    Held,
+    /// Made by a fault rule or by hand.
+    Injected,
     /// The session is over.
     Closed,
     /// A message is in the spool.
@@ -260,6 +264,8 @@ impl FeedItem {
 pub fn sign_of(what: &What<'_>) -> (Sign, Mark) {
     match *what {
         What::Line { side, tls, mark, .. } => (Sign::Said { side, tls }, mark),
+        What::Held(_) => (Sign::Event, Mark::Held),
+        What::Injected(_) => (Sign::Event, Mark::Injected),
         _ => (Sign::Event, Mark::Plain),
     }
 }
@@ -279,6 +285,8 @@ impl Kind {
             What::Content { octets, .. } => Kind::Content { octets },
             What::Opened { peer, .. } => Kind::Opened { peer: peer.to_string() },
             What::Remark(_) => Kind::Remark,
+            What::Held(_) => Kind::Held,
+            What::Injected(_) => Kind::Injected,
             What::Closed { .. } => Kind::Closed,
             What::Accepted { from, recipients, size } => Kind::Accepted {
                 from: Printable::new(from.map_or("", |from| from.as_str())),

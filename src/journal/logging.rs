@@ -75,6 +75,7 @@ pub fn line(format: LogFormat, level: log::Level, target: &str, item: &FeedItem)
     if let Some(message) = item.message {
         let _ = write!(out, "{} ", message.short());
     }
+    out.push_str(item.mark.prefix());
     out.push_str(item.text.as_str());
     out
 }

@@ -9,7 +9,7 @@
 //!
 //! Time to the millisecond, delay since the line before it in that session, session, sign (`->`
 //! client to server, `<-` server to client, `~>` and `<~` inside TLS, `===` an event), mark (`**`
-//! unexpected, `!!!` injected) and text.
+//! unexpected, `!!!` injected, `|||` held) and text.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -71,6 +71,7 @@ impl Mark {
             Mark::Plain => "",
             Mark::Unexpected => "** ",
             Mark::Injected => "!!! ",
+            Mark::Held => "||| ",
         }
     }
 }
@@ -138,7 +139,7 @@ pub fn octets(what: &What<'_>) -> Vec<u8> {
         What::Content { octets, .. } => format!("[{octets} octets of content]").into(),
         What::Opened { peer, next: None } => format!("connected from {peer}").into(),
         What::Opened { peer, next: Some(next) } => format!("connected to {next} ({peer})").into(),
-        What::Remark(text) => text.as_bytes().to_vec(),
+        What::Remark(text) | What::Held(text) | What::Injected(text) => text.as_bytes().to_vec(),
         What::Closed { why } => format!("closed: {why}").into(),
         What::Accepted { from, recipients, size } => {
             format!("accepted from={} nrcpts={recipients} size={size}", path(*from)).into()
@@ -252,7 +253,9 @@ mod tests {
             (What::Opened { peer, next: None }, "connected from 192.0.2.7:25"),
             (What::Opened { peer, next: Some("mx") }, "connected to mx (192.0.2.7:25)"),
             (What::Content { side: Side::Client, octets: 5 }, "[5 octets of content]"),
-            (What::Remark("held"), "held"),
+            (What::Remark("slow"), "slow"),
+            (What::Held("held at rcpt"), "held at rcpt"),
+            (What::Injected("x1: 451 later"), "x1: 451 later"),
             (What::Closed { why: "quit" }, "closed: quit"),
             (
                 What::Accepted { from: Some(&a), recipients: 1, size: 9 },

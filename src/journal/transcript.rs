@@ -223,7 +223,7 @@ mod tests {
         let mut want = vec![];
         for side in [Side::Client, Side::Server] {
             for tls in [false, true] {
-                for mark in [Mark::Plain, Mark::Unexpected, Mark::Injected] {
+                for mark in [Mark::Plain, Mark::Unexpected, Mark::Injected, Mark::Held] {
                     let entry = signed(Sign::Said { side, tls }, said(b"a\0\xff"));
                     want.push(Entry { line: Line { mark, ..entry.line }, ..entry });
                 }

@@ -7,6 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
+use super::hold::Debug;
 use super::login::Logins;
 use super::net::Token;
 use super::notes::Notes;
@@ -66,6 +67,8 @@ pub struct Core<D: Disk> {
     pub(super) via_choices: bool,
     pub(super) limiter: BounceLimiter,
     pub(super) logins: Logins,
+    /// Breakpoints, and what they hold.
+    pub(super) debug: Debug,
     pub(super) secrets: Secrets,
     pub(super) relay: Relay,
     pub(super) filters: Filters,
@@ -129,6 +132,7 @@ impl<D: Disk> Core<D> {
             pending: Vec::new(),
             pending_sink: Vec::new(),
             logins: Logins::default(),
+            debug: Debug::default(),
             secrecy: Secrecy::default(),
             aliases: Aliases::new(config.aliases.clone(), &config.server.hostname),
             resolver,
@@ -183,6 +187,11 @@ impl<D: Disk> Core<D> {
     /// No new work is begun: the server is ending.
     pub fn set_draining(&mut self) {
         self.draining = true;
+    }
+
+    /// The server is ending.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// Something is to be done without waiting for an event.

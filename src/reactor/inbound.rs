@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 use super::core::{Core, Role};
 use super::filtering::Asked;
+use super::hold::{Release, Watched};
 use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::store::Storing;
@@ -60,7 +61,9 @@ pub struct Inbound<S, F> {
     /// Why it ended, for the journal.
     pub why: Cow<'static, str>,
     /// The client has shut down its side.
-    ended: bool,
+    pub(super) ended: bool,
+    /// Somebody looks at this session; else nothing is kept for that.
+    pub(super) watched: Option<Box<Watched>>,
 }
 
 /// Whether the machine may be stepped.
@@ -109,6 +112,7 @@ impl<S, F> Inbound<S, F> {
             passage: Passage::default(),
             why: "closed".into(),
             ended: false,
+            watched: None,
         }
     }
 
@@ -175,7 +179,11 @@ impl<S, F> Inbound<S, F> {
             match stop {
                 Stop::Over | Stop::Secure => break,
                 Stop::High if self.flush(net).is_some() => stop = self.resume(core, now),
-                Stop::Waits | Stop::High => return Some(self.rest(net)),
+                Stop::High => return Some(self.rest(net)),
+                Stop::Waits => match self.wait_held(net, core, now, scratch) {
+                    Some(after) => return Some(after),
+                    None => stop = self.resume(core, now),
+                },
                 Stop::Busy => {
                     let gone = self.rest(net) == After::Gone;
                     return Some(if gone { After::Gone } else { After::Again });
@@ -206,6 +214,10 @@ impl<S, F> Inbound<S, F> {
 
     /// The timer of the session or of its closing link.
     pub fn timeout<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
+        if self.held().is_some_and(|held| held.until <= now.time) {
+            let _ = self.let_go(core, &Release::Time, now);
+            return;
+        }
         if self.link.phase == Phase::Open && self.session.deadline() <= now.time {
             let cx = Context { config: core.session_config(self.role), now };
             self.session.timeout(&cx);
@@ -234,16 +246,18 @@ impl<S, F> Inbound<S, F> {
         match self.link.phase {
             Phase::Open => match self.gear {
                 Gear::Header { until } => until,
-                _ => self.session.deadline(),
+                _ => self.held().map_or(self.session.deadline(), |held| held.until),
             },
             _ => self.link.deadline(),
         }
     }
 
     /// The server is ending.
-    pub fn shutdown<D: Disk<File = F>>(&mut self, core: &Core<D>, now: Now) {
+    pub fn shutdown<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
         let cx = Context { config: core.session_config(self.role), now };
         self.session.shutdown(&cx);
+        // Without a hold there is nothing to let go.
+        let _ = self.let_go(core, &Release::Ending, now);
     }
 
     /// The server ends now: a last word, as far as the socket takes it at once (RFC 5321 section
@@ -267,6 +281,7 @@ impl<S, F> Inbound<S, F> {
 
     /// Lets go of what the connection holds outside itself.
     pub fn release<D: Disk<File = F>>(&mut self, core: &mut Core<D>) {
+        self.forget_hold(core);
         self.abort(core);
     }
 
@@ -355,15 +370,9 @@ impl<S, F> Inbound<S, F> {
                 let cx = Context { config: core.session_config(self.role), now };
                 self.session.verdict(Verdict::Refuse(TOO_MANY_LOGINS), &cx);
             }
+            Action::Ask(stage) if self.is_stopped(core, now, stage) => return Some(Stop::Waits),
             Action::Ask(stage) => {
-                let asked = Asked {
-                    session: self.id,
-                    role: self.role,
-                    now,
-                    passage: &mut self.passage,
-                    storing: self.storing.as_mut(),
-                };
-                let verdict = core.decide(stage, &self.session.facts(), asked);
+                let verdict = self.decide(core, now, stage);
                 let cx = Context { config: core.session_config(self.role), now };
                 self.session.verdict(verdict, &cx);
             }
@@ -392,6 +401,23 @@ impl<S, F> Inbound<S, F> {
         None
     }
 
+    /// What the rules say.
+    pub(super) fn decide<D: Disk<File = F>>(
+        &mut self,
+        core: &mut Core<D>,
+        now: Now,
+        stage: Stage,
+    ) -> Verdict {
+        let asked = Asked {
+            session: self.id,
+            role: self.role,
+            now,
+            passage: &mut self.passage,
+            storing: self.storing.as_mut(),
+        };
+        core.decide(stage, &self.session.facts(), asked)
+    }
+
     /// The client was told to begin TLS. A certificate that was taken away meanwhile, or a rustls
     /// that does not want to, ends the connection.
     fn start_tls<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
@@ -416,6 +442,7 @@ impl<S, F> Inbound<S, F> {
     }
 
     fn reply<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, reply: &Reply) {
+        let mark = self.mark_of(reply);
         let start = self.link.output.tail().len();
         reply.write_to(self.link.output.tail());
         // Each line of the reply is a line of the transcript.
@@ -423,9 +450,21 @@ impl<S, F> Inbound<S, F> {
             if let Some(text) = text.strip_suffix(b"\r") {
                 if core.tells_of(self.role) {
                     let tls = self.session.is_tls();
-                    core.note(now, Some(self.id), None, line(Side::Server, tls, text));
+                    let what = What::Line { side: Side::Server, tls, text, mark };
+                    core.note(now, Some(self.id), None, what);
                 }
             }
+        }
+    }
+
+    /// Whether this reply is another than the real one.
+    fn mark_of(&mut self, reply: &Reply) -> Mark {
+        match &mut self.watched {
+            Some(watched) if watched.injected.as_ref() == Some(reply) => {
+                watched.injected = None;
+                Mark::Injected
+            }
+            _ => Mark::Plain,
         }
     }
 
@@ -476,14 +515,14 @@ impl<S, F> Inbound<S, F> {
     }
 
     /// Flushes and waits.
-    fn rest<N: Net<Stream = S>>(&mut self, net: &mut N) -> After {
+    pub(super) fn rest<N: Net<Stream = S>>(&mut self, net: &mut N) -> After {
         match self.link.flush(net) {
             Ok(_) => After::Wait,
             Err(e) => self.broken(&e),
         }
     }
 
-    fn broken(&mut self, error: &std::io::Error) -> After {
+    pub(super) fn broken(&mut self, error: &std::io::Error) -> After {
         self.why = error.to_string().into();
         After::Gone
     }

@@ -111,6 +111,11 @@ impl<S> Link<S> {
         self.readable
     }
 
+    /// The peer has ended its side; octets may lie before that.
+    pub fn is_read_closed(&self) -> bool {
+        self.read_closed
+    }
+
     /// Writing may take something.
     pub fn is_writable(&self) -> bool {
         self.writable

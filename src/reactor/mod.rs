@@ -19,6 +19,7 @@ mod dispatch;
 mod files;
 mod filtering;
 mod front;
+mod hold;
 mod inbound;
 mod link;
 mod local;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::dialing::{Dialed, Dialing};
+use super::hold::{Release, Watched};
 use super::inbound::After;
 use super::link::{Input, Link, Phase};
 use super::net::Net;
@@ -124,6 +125,8 @@ pub struct Outbound<S> {
     /// Something is to be computed, in a later tick.
     busy: bool,
     pub(super) input: Vec<u8>,
+    /// Somebody looks at this session; else nothing is kept for that.
+    pub(super) watched: Option<Box<Watched>>,
 }
 
 impl<S> Outbound<S> {
@@ -154,6 +157,7 @@ impl<S> Outbound<S> {
             sending: None,
             busy: false,
             input: Vec::new(),
+            watched: None,
         }
     }
 
@@ -222,6 +226,12 @@ impl<S> Outbound<S> {
             if std::mem::take(&mut self.busy) {
                 return After::Again;
             }
+            if self.held().is_some() {
+                match self.wait_held(net, core, now, scratch) {
+                    Some(after) => return after,
+                    None => continue,
+                }
+            }
             if !self.link.is_readable() {
                 return After::Wait;
             }
@@ -246,6 +256,10 @@ impl<S> Outbound<S> {
 
     /// A timer of this connection is due.
     pub fn timeout<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
+        if self.held().is_some_and(|held| held.until <= now.time) {
+            let _ = self.let_go(core, &Release::Time, now);
+            return;
+        }
         if self.is_idle() && self.deadline() <= now.time {
             return self.quit(core, now);
         }
@@ -264,7 +278,10 @@ impl<S> Outbound<S> {
         match (&self.link.phase, &self.stage) {
             (Phase::Open, Stage::Dialing(dialing)) => dialing.deadline(),
             (Phase::Open, Stage::Talking) if self.is_idle() => self.idle_since.after(IDLE),
-            (Phase::Open, Stage::Talking) => self.session.deadline().min(self.scout_at()),
+            (Phase::Open, Stage::Talking) => match self.held() {
+                Some(held) => held.until,
+                None => self.session.deadline().min(self.scout_at()),
+            },
             _ => self.link.deadline(),
         }
     }
@@ -363,6 +380,7 @@ impl<S> Outbound<S> {
 
     /// Gives back what the connection holds outside itself.
     pub fn release<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
+        self.forget_hold(core);
         if let Some(carrying) = self.carrying.take() {
             core.settle(carrying, None, now);
         }
@@ -387,6 +405,7 @@ impl<S> Outbound<S> {
         let tls = self.session.is_tls();
         match action {
             Action::Read => {}
+            Action::Ask(stage) if self.is_stopped(core, now, stage) => {}
             Action::Ask(stage) => self.session.verdict(self.purpose.verdict(stage), now.time),
             Action::Send(octets) => self.send(core, now, &octets),
             Action::SendSecret { octets, shown } => self.send_secret(core, now, &octets, &shown),
@@ -558,8 +577,9 @@ impl<S> Outbound<S> {
     }
 
     /// The connection broke. What had come before is still heard.
-    fn lost<D: Disk>(&mut self, core: &mut Core<D>, now: Now, why: &str) {
+    pub(super) fn lost<D: Disk>(&mut self, core: &mut Core<D>, now: Now, why: &str) {
         self.sending = None;
+        self.forget_hold(core);
         self.advance(core, now);
         if self.link.phase == Phase::Open {
             self.session.eof(why);

@@ -12,6 +12,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::hold::Release;
 use super::inbound::After;
 use super::mio_net::TERMINAL;
 use super::net::{Net, Ready, Signal, SpareDescriptor, Token};
@@ -153,8 +154,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.close_listeners();
         for token in self.slots.tokens() {
             match self.slots.get_mut(token) {
-                Some(Slot::Inbound(c)) => c.shutdown(&self.core, self.now),
+                Some(Slot::Inbound(c)) => c.shutdown(&mut self.core, self.now),
                 Some(Slot::Outbound(c)) if c.is_idle() => c.quit(&mut self.core, self.now),
+                Some(Slot::Outbound(c)) => {
+                    drop(c.let_go(&mut self.core, &Release::Ending, self.now))
+                }
                 _ => {}
             }
             self.make_runnable(token);

@@ -143,7 +143,7 @@ fn line_of(line: &str) -> Option<(SessionId, RecordedLine)> {
     let rest = rest.trim_start();
     let (sign, text) = rest.split_once(' ').unwrap_or((rest, ""));
     let sign = Sign::try_from(sign).ok()?;
-    let marks = [Mark::Unexpected, Mark::Injected].map(Mark::prefix);
+    let marks = [Mark::Unexpected, Mark::Injected, Mark::Held].map(Mark::prefix);
     let text = marks.iter().find_map(|mark| text.strip_prefix(mark)).unwrap_or(text);
     let cut = text.ends_with('…');
     let text = unescape(text.strip_suffix('…').unwrap_or(text))?;

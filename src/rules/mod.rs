@@ -4,12 +4,19 @@
 //! mailboxes. [`Filters`](filter::Filters) do with mail what the
 //! administrator wants. [`Expr`] is the language of `where`: one parser and
 //! one evaluator for filters, breakpoints, faults, `follow` and `queue`.
+//! [`Breakpoints`] say which sessions are held for somebody to look at.
 
 mod aliases;
+mod breakpoint;
 pub mod expr;
 pub mod filter;
+mod moment;
+mod named;
 mod relay;
 
 pub use aliases::Aliases;
+pub use breakpoint::{Breakpoint, Breakpoints, MAX_BREAKPOINTS, longest_hold, patience};
 pub use expr::{Expr, ExprError, FIELD_NAMES, Field, Fields, MAX_HEADER, Rcpts};
+pub use moment::{At, Moment, Place, may_say};
+pub use named::Named;
 pub use relay::{Relay, Ruling};

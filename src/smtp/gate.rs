@@ -39,6 +39,43 @@ pub enum Stage {
     Other,
 }
 
+impl Stage {
+    /// Those with a name of their own, in the order of a conversation.
+    pub const NAMED: [Stage; 12] = [
+        Stage::Connect,
+        Stage::Helo,
+        Stage::Mail,
+        Stage::Rcpt,
+        Stage::Data,
+        Stage::Body,
+        Stage::Dot,
+        Stage::Bdat,
+        Stage::Rset,
+        Stage::Quit,
+        Stage::StartTls,
+        Stage::Auth,
+    ];
+
+    /// As rules, breakpoints and lists name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Connect => "connect",
+            Stage::Helo => "helo",
+            Stage::Mail => "mail",
+            Stage::Rcpt => "rcpt",
+            Stage::Data => "data",
+            Stage::Body => "body",
+            Stage::Dot => "dot",
+            Stage::Bdat => "bdat",
+            Stage::Rset => "rset",
+            Stage::Quit => "quit",
+            Stage::StartTls => "starttls",
+            Stage::Auth => "auth",
+            Stage::Other => "other",
+        }
+    }
+}
+
 /// What is known at the gate. Borrowed from the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {

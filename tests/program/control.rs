@@ -31,7 +31,7 @@ impl Setup {
     }
 
     /// The same with its answer as JSON.
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         let out = self.say(&[&["--json"], args].concat());
         serde_json::from_str(&out).unwrap_or_else(|e| panic!("{args:?}: {e}: {out}"))
     }

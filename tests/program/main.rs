@@ -11,6 +11,7 @@ mod console;
 mod control;
 mod cost;
 mod crash;
+mod debug;
 mod dialogs;
 mod explain;
 mod export;

@@ -4,6 +4,7 @@
 //! everything must come to an end. A failure prints its seed; `MAILFLUX_SEED=` replays it, and
 //! `MAILFLUX_SEEDS=` runs so many.
 
+mod held;
 mod names;
 mod net;
 mod peers;

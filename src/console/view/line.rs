@@ -236,7 +236,7 @@ fn mark_style(mark: Mark, style: Style) -> Style {
     match mark {
         Mark::Plain => style,
         Mark::Unexpected => Style::Alarm,
-        Mark::Injected => Style::Injected,
+        Mark::Injected | Mark::Held => Style::Injected,
     }
 }
 

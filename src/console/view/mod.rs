@@ -233,12 +233,13 @@ fn prompt(grid: &mut Grid, layout: Layout, console: &Console) -> (usize, usize) 
     let end = grid.put(row, start, most, Style::Plain, &shown);
     let at = start + columns_of(&text[skip..cursor]);
     let words = hint_words(console);
+    let style = if words.starts_with("||| ") { Style::Injected } else { Style::Faint };
     match layout.hint {
         Some(row) => {
-            grid.put(row, 0, most, Style::Faint, &words);
+            grid.put(row, 0, most, style, &words);
         }
         None if cursor == text.len() && end + 2 + columns(&words) <= most => {
-            grid.put(row, end + 2, most, Style::Faint, &words);
+            grid.put(row, end + 2, most, style, &words);
         }
         None => {}
     }
@@ -264,6 +265,13 @@ fn hint_words(console: &Console) -> String {
     }
     if !console.messages.follows() {
         return "Ctrl-Q: go along again".into();
+    }
+    if let (true, Some((session, held))) = (line.is_empty(), console.held()) {
+        let left = strip::age(held.left_s);
+        return format!(
+            "||| {} held at {}, {left} left: Alt-G go  Alt-S step; or reply, drop, delay",
+            session.id, held.stage
+        );
     }
     if line.is_empty() {
         return "help  Tab completes  PgUp scrolls  / finds  Ctrl-S freezes  Alt-W folds".into();

@@ -31,7 +31,7 @@ pub fn paint(grid: &mut Grid, end: usize, console: &Console) {
     ]);
     text(grid, 1, look, Style::Header, &head);
     for (at, session) in (2..end.saturating_sub(1)).zip(sessions) {
-        let style = match (session.held, session.leg.as_str()) {
+        let style = match (session.held.is_some(), session.leg.as_str()) {
             (true, _) => Style::Injected,
             (_, "in") => Style::Inbound,
             _ => Style::Outbound,
@@ -99,12 +99,14 @@ fn session_row(session: &SessionLine) -> String {
         (Some(from), None) => format!("{from} \u{2192}"),
         _ => String::new(),
     };
-    let held = if session.held { "||| held" } else { session.state.as_str() };
+    // How long it is held at most: what it waits for stands in the last column.
+    let held = session.held.as_ref().map(|held| format!("||| {}", age(held.left_s)));
+    let state = held.as_deref().unwrap_or(session.state.as_str());
     row([
         &session.id,
         session.leg.as_str(),
         &session.peer,
-        held,
+        state,
         &age(session.age_s),
         if session.tls { "yes" } else { "-" },
         &octets(session.bytes),
@@ -114,7 +116,7 @@ fn session_row(session: &SessionLine) -> String {
 }
 
 /// An age in its two largest units.
-fn age(seconds: u64) -> String {
+pub fn age(seconds: u64) -> String {
     match seconds {
         0..100 => format!("{seconds}s"),
         100..6000 => format!("{}m{:02}", seconds / 60, seconds % 60),

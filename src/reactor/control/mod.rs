@@ -15,6 +15,7 @@
 //! `socket` is an asker at the control socket, `watch` what consoles are shown; the other files are
 //! the commands.
 
+mod debug;
 mod explain;
 mod export;
 mod filters;
@@ -38,6 +39,7 @@ pub use self::jobs::Job;
 pub use self::socket::Asking;
 pub use self::watch::Watching;
 use super::Reactor;
+use super::hold::Release;
 use super::net::Net;
 use crate::base::{Printable, Time};
 use crate::control::{
@@ -214,6 +216,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
+    /// Does a command that is answered at once, for simulations; the error says why not.
+    pub fn obey(&mut self, line: &str) -> Result<serde_json::Value, String> {
+        let command = Command::parse(line).map_err(|e| e.to_string())?;
+        match self.command(command, &mut Asker::default()) {
+            Ok(Answer::Done(report)) => Ok(report.json),
+            Ok(Answer::Job(_)) => Err("not answered at once".into()),
+            Err(refusal) => Err(refusal.message),
+        }
+    }
+
     fn begin_command(&mut self, asker: &mut Asker, id: u64, line: &str, json: bool) {
         let answer = match Command::parse(line) {
             Ok(command) => self.command(command, asker),
@@ -268,6 +280,13 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Confirm => self.confirm(asker)?,
             Command::Export { what, form, file } => self.export(what, form, file)?,
             Command::Flush => self.flush_queue().into(),
+            Command::Break(command) => self.breakpoints(command)?.into(),
+            Command::Step(id) => self.step_session(id)?.into(),
+            Command::Go(Some(id)) => self.release(id, &Release::Go)?.into(),
+            Command::Go(None) => self.release_all().into(),
+            Command::Reply(id, reply) => self.release(id, &Release::Reply(reply))?.into(),
+            Command::Drop(id) => self.release(id, &Release::Drop)?.into(),
+            Command::Delay(id, wait) => self.delay_session(id, wait)?.into(),
             Command::Config(command) => self.configure(command)?.into(),
             Command::Trace { on, what } => self.trace(on, what)?.into(),
             Command::Log(level) => self.set_setting("log.level", &level)?.into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::base::{Leg, Printable, SessionId, Wall, show_duration};
-use crate::control::{SessionLine, SessionView};
+use crate::control::{HeldLine, SessionLine, SessionView};
 use crate::journal::{Conversation, Line, Report, SessionRecord, Sign, ladder, render};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
@@ -34,7 +34,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             leg: Printable::new(leg_name(id.leg)),
             peer: peer.to_string(),
             state: Printable::new(state),
-            held: false,
+            held: None,
             age_s: age.as_secs(),
             tls: false,
             user: None,
@@ -44,6 +44,13 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             bytes: record.map_or(0, |r| r.octets),
             last: Printable::new(self.core.journal.last_command(id).unwrap_or_default()),
         };
+        line.held = super::debug::held_of(slot).map(|(_, held)| HeldLine {
+            stage: Printable::new(held.stage.name()),
+            by: Printable::new(&*held.by),
+            about: held.about.clone(),
+            left_s: held.until.since(self.now.time).as_secs(),
+            peer_waits_s: held.patience.as_secs(),
+        });
         match slot {
             Slot::Inbound(c) => {
                 let facts = c.session.facts();
@@ -153,7 +160,8 @@ fn live_row(line: &SessionLine) -> String {
         _ => String::new(),
     };
     let (rcpts, bytes) = (line.rcpts.to_string(), line.bytes.to_string());
-    row(&[&line.id, &line.peer, line.state.as_str(), &age, tls, user, &way, &rcpts, &bytes])
+    let state = if line.held.is_some() { "||| held" } else { line.state.as_str() };
+    row(&[&line.id, &line.peer, state, &age, tls, user, &way, &rcpts, &bytes])
 }
 
 fn live_json(line: &SessionLine) -> Value {
@@ -163,8 +171,9 @@ fn live_json(line: &SessionLine) -> Value {
     };
     json!({
         "id": line.id, "leg": line.leg, "peer": line.peer, "state": line.state,
-        "held": line.held, "age_s": line.age_s, "tls": line.tls, "user": line.user,
-        "from": bare(&line.from), "rcpts": line.rcpts, "bytes": line.bytes, "last": line.last,
+        "held": line.held.is_some(), "hold": line.held, "age_s": line.age_s, "tls": line.tls,
+        "user": line.user, "from": bare(&line.from), "rcpts": line.rcpts, "bytes": line.bytes,
+        "last": line.last,
     })
 }
 

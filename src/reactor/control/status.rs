@@ -28,7 +28,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             "console": console,
             "inbound": inbound,
             "outbound": outbound,
-            "held_sessions": 0,
+            "held_sessions": self.core.debug.held,
+            "breakpoints": self.core.debug.breakpoints.len(),
             "queue": counts.messages,
             "deferred": counts.deferred,
             "held": counts.held,
@@ -44,7 +45,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         });
         let uptime = show_duration(Duration::from_secs(now.time.as_micros() / 1_000_000));
         let figure = |name: &str| json[name].to_string();
-        let lines = vec![
+        let mut lines = vec![
             format!("mailflux {}  pid {}  up {uptime}", env!("CARGO_PKG_VERSION"), figure("pid")),
             format!("sessions   {} inbound, {} outbound", figure("inbound"), figure("outbound")),
             format!(
@@ -68,7 +69,17 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 json["max_sync_ms"].as_f64().unwrap_or(0.0)
             ),
         ];
+        lines.extend(self.debug_line());
         Report { json, lines }
+    }
+
+    /// That somebody debugs: never on by accident.
+    fn debug_line(&self) -> Option<String> {
+        let debug = &self.core.debug;
+        let counts = [(debug.breakpoints.len(), "breakpoints"), (debug.held, "HELD sessions")];
+        let there = counts.into_iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = there.map(|(count, name)| format!("{count} {name}")).collect();
+        (!words.is_empty()).then(|| format!("debugging  {}", words.join(", ")))
     }
 
     /// `stats [reset]`

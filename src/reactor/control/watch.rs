@@ -152,7 +152,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             uptime_s: now.time.as_micros() / 1_000_000,
             inbound,
             outbound,
-            held_sessions: 0,
+            held_sessions: self.core.debug.held as u64,
             queue: counts.messages as u64,
             deferred: counts.deferred as u64,
             held: counts.held as u64,
@@ -182,7 +182,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn session_lines(&mut self, limit: usize) -> Vec<SessionLine> {
         let mut recent = self.core.journal.sessions().most_recent(limit);
         recent.sort_by_key(|(_, last)| std::cmp::Reverse(*last));
-        let wanted: Vec<_> = recent.into_iter().map(|(id, _)| id).collect();
+        let mut wanted: Vec<_> = recent.into_iter().map(|(id, _)| id).collect();
+        // Those that are held wait for somebody: they come before all others.
+        if self.core.debug.held > 0 {
+            let mut held: Vec<_> = self.slots.iter().filter_map(super::debug::held_of).collect();
+            held.sort_by_key(|(_, held)| held.since);
+            let held: Vec<_> = held.into_iter().map(|(id, _)| id).collect();
+            wanted.retain(|id| !held.contains(id));
+            wanted.splice(0..0, held);
+            wanted.truncate(limit);
+        }
         let mut lines: Vec<(usize, SessionLine)> = Vec::with_capacity(wanted.len());
         for slot in self.slots.iter() {
             let id = match slot {
