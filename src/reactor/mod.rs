@@ -36,6 +36,7 @@ mod run;
 mod scout;
 mod secrets;
 mod secure;
+mod sending;
 mod settle;
 mod slots;
 mod socket;

@@ -5,11 +5,10 @@
 //!      └─refused: the next address─┘
 //! ```
 //!
-//! The machine knows the protocol; this file moves octets, streams content from the spool, and
-//! tells the queue how each recipient fared.
+//! The machine knows the protocol; this file moves octets and tells the queue how each recipient
+//! fared. Content is streamed in `sending`.
 
 use std::borrow::Cow;
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,23 +20,19 @@ use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::output::Output;
 use super::probe::Purpose;
+use super::sending::{Broken, Sending};
 use super::transport::Transport;
 use crate::base::{Enhanced, Now, Reply, SessionId, Time, cause};
 use crate::journal::{Mark, Side, What};
 use crate::message::Edit;
 use crate::queue::{Delivery, Outcome, ServerId};
-use crate::smtp::client::{Action, ClientSession, Fault, Mode, Transaction};
-use crate::smtp::data::DotEncoder;
+use crate::smtp::client::{Action, ClientSession, Fault, Transaction};
 use crate::spool::Disk;
 
 /// How long a connection waits for more mail before it is given back.
 const IDLE: Duration = Duration::from_secs(5);
 /// Octets that one turn may read.
-const BUDGET: usize = 1 << 18;
-/// Octets of content that one turn may send; then the others have theirs.
-const CONTENT_BUDGET: usize = 1 << 22;
-/// Octets of content read from the spool at once.
-const SLICE: usize = 1 << 16;
+pub(super) const BUDGET: usize = 1 << 18;
 
 /// Where the connection is in its life.
 enum Stage<S> {
@@ -45,38 +40,6 @@ enum Stage<S> {
     Dialing(Dialing<S>),
     /// The machine speaks.
     Talking,
-}
-
-/// Why content does not flow.
-enum Broken {
-    /// The next server is gone.
-    Socket(io::Error),
-    /// The spool cannot be read.
-    Spool(io::Error),
-}
-
-/// How far content on its way out has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Content {
-    /// Octets of it are still in the spool.
-    UnderWay,
-    /// All of it is written or queued; in dot mode its end is not.
-    Written,
-}
-
-/// Content on its way out.
-struct Sending {
-    stage: Content,
-    offset: u64,
-    size: u64,
-    /// None for BDAT, whose octets go as they are.
-    encoder: Option<DotEncoder>,
-}
-
-impl Sending {
-    fn is_under_way(&self) -> bool {
-        self.stage == Content::UnderWay
-    }
 }
 
 /// What is being delivered, and what became of it so far.
@@ -121,7 +84,7 @@ pub struct Outbound<S> {
     /// Messages it has been given.
     messages: u64,
     stage: Stage<S>,
-    sending: Option<Sending>,
+    pub(super) sending: Option<Sending>,
     /// Something is to be computed, in a later tick.
     busy: bool,
     pub(super) input: Vec<u8>,
@@ -428,11 +391,7 @@ impl<S> Outbound<S> {
                 core.note(now, Some(self.id), message, what);
             }
             Action::Transmit(mode) => self.send_content(mode),
-            Action::Dot => {
-                if let Some(Sending { encoder: Some(encoder), .. }) = self.sending.take() {
-                    encoder.finish(self.link.output.tail());
-                }
-            }
+            Action::Dot => self.end_content(),
             Action::Outcome { recipient, ending, reply, relayed_without_dsn, .. } => {
                 if let Some(carrying) = &mut self.carrying {
                     if relayed_without_dsn {
@@ -491,91 +450,6 @@ impl<S> Outbound<S> {
         self.link.close(now.time);
     }
 
-    fn send_content(&mut self, mode: Mode) {
-        let size = self.carrying.as_ref().map_or(0, |c| c.size);
-        let encoder = match mode {
-            Mode::Dot => Some(DotEncoder::default()),
-            Mode::Bdat { .. } => None,
-        };
-        self.sending = Some(Sending { stage: Content::UnderWay, offset: 0, size, encoder });
-    }
-
-    /// Streams content until all is written (`None`), the next server does not take more, or the
-    /// turn's budget is spent.
-    fn transmit<N: Net<Stream = S>, D: Disk>(
-        &mut self,
-        net: &mut N,
-        core: &mut Core<D>,
-        now: Now,
-        scratch: &mut [u8],
-    ) -> Result<Option<After>, Broken> {
-        let (Some(sending), Some(carrying)) = (&mut self.sending, &self.carrying) else {
-            return Ok(None);
-        };
-        let mut budget = CONTENT_BUDGET;
-        loop {
-            while sending.offset < sending.size && !self.link.output.is_high() {
-                let want = usize::try_from(sending.size - sending.offset).unwrap_or(usize::MAX);
-                let part = &mut scratch[..want.min(SLICE)];
-                let n = read_part(core, carrying, sending.offset, part).map_err(Broken::Spool)?;
-                sending.offset += n as u64;
-                let tail = self.link.output.tail();
-                match &mut sending.encoder {
-                    Some(encoder) => encoder.encode(&part[..n], tail),
-                    None => tail.extend_from_slice(&part[..n]),
-                }
-                budget = budget.saturating_sub(n);
-            }
-            if sending.offset == sending.size && !self.link.output.is_high() {
-                // What is in our queue counts as sent. It goes out with what follows: a small
-                // message and its dot are one write.
-                let (side, octets) = (Side::Client, sending.size);
-                let message = Some(carrying.delivery.id);
-                core.note(now, Some(self.id), message, What::Content { side, octets });
-                sending.stage = Content::Written;
-                self.session.transmitted(now.time);
-                return Ok(None);
-            }
-            let before = self.link.output.len();
-            let flushed = self.link.flush(net).map_err(Broken::Socket)?;
-            if self.link.output.len() < before {
-                self.session.progress(now.time);
-            }
-            if !flushed {
-                return Ok(Some(self.hear_early(net, core, now, scratch)));
-            }
-            if budget == 0 {
-                return Ok(Some(After::Again));
-            }
-        }
-    }
-
-    /// A next server that does not take content may be saying why, or be gone.
-    fn hear_early<N: Net<Stream = S>, D: Disk>(
-        &mut self,
-        net: &mut N,
-        core: &mut Core<D>,
-        now: Now,
-        scratch: &mut [u8],
-    ) -> After {
-        while self.link.is_readable() && self.input.len() < BUDGET {
-            match self.link.read(net, scratch) {
-                Ok(Input::Octets(n)) => self.input.extend_from_slice(&scratch[..n]),
-                Ok(Input::Dry) => {}
-                Ok(Input::End) => {
-                    self.lost(core, now, "the next server closed the connection");
-                    return After::Again;
-                }
-                Err(e) => {
-                    self.lost(core, now, &e.to_string());
-                    return After::Again;
-                }
-            }
-        }
-        self.advance(core, now);
-        After::Wait
-    }
-
     /// The connection broke. What had come before is still heard.
     pub(super) fn lost<D: Disk>(&mut self, core: &mut Core<D>, now: Now, why: &str) {
         self.sending = None;
@@ -587,24 +461,6 @@ impl<S> Outbound<S> {
             self.link.close(now.time);
         }
     }
-}
-
-/// Content on its way out: the message, perhaps with another header in front.
-fn read_part<D: Disk>(
-    core: &mut Core<D>,
-    carrying: &Carrying,
-    offset: u64,
-    part: &mut [u8],
-) -> io::Result<usize> {
-    let place = match carrying.edit.as_ref().map_or(Err(offset), |edit| edit.at(offset)) {
-        Ok(octets) => {
-            let n = octets.len().min(part.len());
-            part[..n].copy_from_slice(&octets[..n]);
-            return Ok(n);
-        }
-        Err(place) => place,
-    };
-    core.read_content(carrying.delivery.id, place, part)
 }
 
 /// The lines of what goes over the wire, without their ends.
