@@ -71,7 +71,10 @@ impl Maker<'_> {
             }
             (None, Some((key, _))) => {
                 let source = self.source_of(section, key);
-                self.complain(&source, format!("{key} needs a user beside it"));
+                // While running, settings come one at a time: the user is yet to come.
+                if source != Source::Runtime {
+                    self.complain(&source, format!("{key} needs a user beside it"));
+                }
                 return None;
             }
         };

@@ -179,7 +179,7 @@ const NEXT_SERVER: &[Setting] = &[
     row("mx", Kind::Choice(&["no", "yes"]), Is("no"),
         "mail goes to the mail exchanges (MX) of host, not to host itself").live(),
     row("rate", Kind::Rate, Unset,
-        "messages at most, evenly spread: 60/m is one each second").or_none().live(),
+        "messages at most: 60/m is 60 in any minute, up to 6 of them at once").or_none().live(),
     row("rewrite_sender", Kind::Mailbox, Unset,
         "sender (MAIL FROM) of all mail but bounces, for servers that take no other")
         .or_none().live(),

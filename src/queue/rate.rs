@@ -51,6 +51,10 @@ impl Bucket {
     /// When the next message may go.
     pub(super) fn opens(&self, rate: Option<Rate>) -> Time {
         let Some(rate) = rate else { return Time::ZERO };
+        if self.rate != Some(rate) {
+            // What another rate made of the past says nothing.
+            return Time::ZERO;
+        }
         let saved = rate.spacing() * (burst(rate) - 1);
         let dripped = self.full.as_micros().saturating_sub(saved.as_micros() as u64);
         Time::from_micros(dripped).max(self.window_opens(rate))
@@ -59,7 +63,7 @@ impl Bucket {
     /// When there were fewer than so many in the time before.
     fn window_opens(&self, rate: Rate) -> Time {
         let logged: u32 = self.log.iter().map(|entry| entry.messages).sum();
-        if self.rate != Some(rate) || logged < rate.count() {
+        if logged < rate.count() {
             return Time::ZERO;
         }
         self.log.front().map_or(Time::ZERO, |oldest| oldest.last.after(rate.unit()))
@@ -68,11 +72,10 @@ impl Bucket {
     /// A message goes.
     pub(super) fn spend(&mut self, rate: Option<Rate>, now: Time) {
         let Some(rate) = rate else { return };
-        self.full = self.full.max(now).after(rate.spacing());
         if self.rate != Some(rate) {
-            self.log.clear();
-            self.rate = Some(rate);
+            *self = Bucket { rate: Some(rate), ..Bucket::default() };
         }
+        self.full = self.full.max(now).after(rate.spacing());
         while self.log.front().is_some_and(|oldest| oldest.last.after(rate.unit()) <= now) {
             self.log.pop_front();
         }
@@ -143,7 +146,6 @@ mod tests {
         let (slow, fast) = ("1/h".parse().ok(), "60/m".parse().ok());
         bucket.spend(slow, now);
         assert!(bucket.opens(slow) > now.after(Duration::from_secs(3500)));
-        bucket.full = now;
         assert!(bucket.opens(fast) <= now);
         bucket.spend(fast, now);
         assert_eq!(bucket.log.len(), 1);

@@ -5,7 +5,7 @@ use super::ways::limits_of;
 use crate::base::{MessageId, Now};
 use crate::config::{Config, RouteKey};
 use crate::queue::routes::{Group, Routes, Rule};
-use crate::queue::{QueueConfig, ServerId, ServerLimits};
+use crate::queue::{QueueConfig, ServerId, ServerLimits, ServerState};
 use crate::rules::{Aliases, Relay};
 use crate::smtp::server::{AuthPolicy, ServerConfig};
 use crate::spool::Disk;
@@ -24,11 +24,20 @@ impl<D: Disk> Core<D> {
             if self.servers.len() <= at {
                 self.servers.resize(at + 1, settings.clone());
             }
+            // What it was left alone for may be mended by that.
+            let is_left = matches!(
+                self.queue.server(*id, now).state,
+                ServerState::BackingOff { .. } | ServerState::Probing
+            );
+            if self.servers[at] != *settings && is_left {
+                self.queue.probe_server(*id, now);
+            }
             self.servers[at].clone_from(settings);
         }
         self.routes = routes_from(&config, &ids);
         self.server_ids = ids;
         self.filters.replace(config.filters.iter().cloned());
+        self.epoch += u64::from(self.config.next_servers != config.next_servers);
         let before = (&self.config.routes, &self.config.next_servers);
         if before != (&config.routes, &config.next_servers) {
             self.rerouting = Some(0);

@@ -14,6 +14,7 @@ use super::notes::Notes;
 use super::scout::Scouting;
 use super::secrets::Secrets;
 use super::secure::Secrecy;
+use super::shun::Shunned;
 use super::store::Pending;
 use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
 use crate::config::{Config, NextServerSettings, SystemNames};
@@ -88,7 +89,11 @@ pub struct Core<D: Disk> {
     pub(super) servers: Vec<NextServerSettings>,
     /// After a change of routes: the message that takes its route anew next.
     pub(super) rerouting: Option<u64>,
+    /// Counts changes of the settings of next servers: a connection keeps to those that it began
+    /// with, and ends when they are not these any more.
+    pub(super) epoch: u64,
     pub(super) scouting: Scouting,
+    pub(super) shunned: Shunned,
     /// Sessions of the sink are told of: not beside a relay, whose figures they would double.
     pub(super) tells_of_sink: bool,
 }
@@ -141,7 +146,9 @@ impl<D: Disk> Core<D> {
             next_system_look: Time::ZERO,
             secrets: Secrets::default(),
             draining: false,
+            epoch: 0,
             scouting: Scouting::default(),
+            shunned: Shunned::default(),
             tells_of_sink: false,
             config,
         }

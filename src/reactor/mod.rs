@@ -38,6 +38,7 @@ mod secrets;
 mod secure;
 mod sending;
 mod settle;
+mod shun;
 mod slots;
 mod socket;
 mod store;

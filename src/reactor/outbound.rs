@@ -81,6 +81,8 @@ pub struct Outbound<S> {
     idle_since: Time,
     /// Since when the connection stands, until a scout was asked for.
     pub(super) alone_since: Option<Time>,
+    /// The epoch of the settings that it was made by.
+    epoch: u64,
     /// Messages it has been given.
     messages: u64,
     stage: Stage<S>,
@@ -115,6 +117,7 @@ impl<S> Outbound<S> {
             ready: false,
             idle_since: now.time,
             alone_since: None,
+            epoch: 0,
             messages: 0,
             stage: Stage::Dialing(dialing),
             sending: None,
@@ -280,6 +283,7 @@ impl<S> Outbound<S> {
                 let name = core.server(self.server).name.clone();
                 let opened = What::Opened { peer, next: Some(&name) };
                 core.note(now, Some(self.id), None, opened);
+                self.epoch = core.epoch;
                 self.session = core.client_session(self.server, peer, now);
                 self.alone_since = Some(now.time);
                 self.established(core, now);
@@ -321,7 +325,8 @@ impl<S> Outbound<S> {
                 continue;
             }
             let most = core.server(self.server).terms.messages;
-            if self.purpose.is_spent() || most.is_some_and(|most| self.messages >= most) {
+            let is_full = most.is_some_and(|most| self.messages >= most);
+            if self.purpose.is_spent() || is_full || self.epoch != core.epoch {
                 self.session.quit(now.time);
                 continue;
             }
@@ -415,6 +420,7 @@ impl<S> Outbound<S> {
             Action::Ready => {
                 self.ready = true;
                 self.idle_since = now.time;
+                core.shunned.forget(self.peer);
                 core.server_alive(self.server, now);
             }
             Action::Close(fault) => self.fault(core, now, &fault),
@@ -446,7 +452,7 @@ impl<S> Outbound<S> {
         if let Some(carrying) = self.carrying.take() {
             core.settle(carrying, Some(fault), now);
         }
-        core.connection_over(self.server, fault, self.ready, now);
+        core.connection_over((self.server, self.peer), fault, self.ready, now);
         self.link.close(now.time);
     }
 

@@ -33,9 +33,7 @@ pub fn run(config: Config, seat: Option<&mut Seat>) -> Result<(), Failure> {
         Failure::new(exit::SYSTEM, words)
     })?;
     sys::raise_file_limit();
-    if config.next_servers.iter().any(|server| server.login.is_some()) {
-        sys::forbid_core();
-    }
+    keep_secrets(&config);
     // A configuration that is wrong leaves no spool behind.
     let certs = Certs::load(&config)?;
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
@@ -85,6 +83,13 @@ pub fn run_command(
             }
         }
         reactor.tick().map_err(|e| loop_failure(&e))?;
+    }
+}
+
+/// A process that knows passwords leaves no image of its memory.
+pub(super) fn keep_secrets(config: &Config) {
+    if config.next_servers.iter().any(|server| server.login.is_some()) {
+        sys::forbid_core();
     }
 }
 

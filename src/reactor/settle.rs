@@ -1,5 +1,7 @@
 //! What became of mail: outcomes into the spool, the queue and the journal.
 
+use std::net::SocketAddr;
+
 use super::core::Core;
 use super::outbound::Carrying;
 use crate::base::{Enhanced, MessageId, Now, Reply, SessionId, Status};
@@ -96,7 +98,7 @@ impl<D: Disk> Core<D> {
     /// A connection to a next server is over: whose fault was it?
     pub(super) fn connection_over(
         &mut self,
-        server: ServerId,
+        (server, peer): (ServerId, SocketAddr),
         fault: &Fault,
         ready: bool,
         now: Now,
@@ -112,7 +114,9 @@ impl<D: Disk> Core<D> {
         };
         if blames_server {
             let why = fault.reply().unwrap_or_else(no_words);
-            self.server_failed(server, &why, now);
+            if ready || !self.try_another(server, peer, (fault, &why), now) {
+                self.server_failed(server, &why, now);
+            }
         }
     }
 }

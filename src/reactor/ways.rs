@@ -138,7 +138,9 @@ impl<D: Disk> Core<D> {
         };
         if way == Way::Host {
             return match self.resolver.host(&host, now.time) {
-                Found::Known(ips) => Reach::At(vec![target(host, ips)]),
+                Found::Known(ips) => {
+                    Reach::At(self.shunned.sort(vec![target(host, ips)], now.time))
+                }
                 Found::Asking => Reach::Asking,
                 Found::NoName => Reach::Down(unroutable(&host, "is not a host that is known")),
                 Found::NoData => Reach::Down(unroutable(&host, "has no address")),
@@ -150,7 +152,8 @@ impl<D: Disk> Core<D> {
         let config = &self.config.server;
         let ours = |name: &str, ips: &[IpAddr]| {
             let listens = |ip: &IpAddr| {
-                config.listen.iter().any(|at| {
+                let named = self.config.listeners.iter().flat_map(|listener| &listener.listen);
+                config.listen.iter().chain(named).any(|at| {
                     let any = at.ip().is_unspecified() && ip.is_loopback();
                     at.port() == port && (at.ip() == *ip || any)
                 })
@@ -159,7 +162,8 @@ impl<D: Disk> Core<D> {
         };
         let (fate, words) = match self.resolver.mail_hosts(domain, ours, now.time) {
             MailHosts::Known(hosts) => {
-                return Reach::At(hosts.into_iter().map(|h| target(h.name, h.addresses)).collect());
+                let hosts = hosts.into_iter().map(|h| target(h.name, h.addresses)).collect();
+                return Reach::At(self.shunned.sort(hosts, now.time));
             }
             MailHosts::Asking => return Reach::Asking,
             MailHosts::Fault(fault) => return Reach::Down(no_answer(domain, &fault)),

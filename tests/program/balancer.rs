@@ -135,6 +135,56 @@ with smtplib.SMTP_SSL("localhost", int(sys.argv[1]), context=context) as s:
     assert!(!clear.read_to_end().starts_with(b"220"));
 }
 
+/// The header first, in the clear; then TLS; and the client is whom the header names.
+#[test]
+fn tls_begins_behind_the_header() {
+    let (Some(python), authority) = (tool("python3"), Authority::new()) else { return };
+    let identity = authority.sign("localhost");
+    let (next, address) = (Next::new(), free_address());
+    let setup = behind(&next, address, "127.0.0.1")
+        .set(&format!("tls.certificate={}", identity.certificate.display()))
+        .set(&format!("tls.key={}", identity.key.display()))
+        .set("listener.behind.tls=implicit");
+    let _server = setup.start();
+    let script = r#"
+import smtplib, socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+class Behind(smtplib.SMTP):
+    def _get_socket(self, host, port, timeout):
+        stream = socket.create_connection((host, port), timeout)
+        stream.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 56324 25\r\n")
+        return context.wrap_socket(stream, server_hostname=host)
+with Behind("localhost", int(sys.argv[1])) as s:
+    s.sendmail("ann@example.org", ["bob@example.net"], b"Subject: x\r\n\r\nx\r\n")
+# TLS without a header is no header.
+stream = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 20)
+try:
+    context.wrap_socket(stream, server_hostname="localhost")
+    raise SystemExit("TLS without a header")
+except OSError:
+    pass
+"#;
+    let port = address.port().to_string();
+    let output = run_to_end(Command::new(python).args(["-c", script, &port]).arg(authority.file()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = next.wait(1)[0].text();
+    assert!(text.contains("[192.0.2.7]") && text.contains("with ESMTPS"), "{text}");
+}
+
+/// What begins like a header and does not go on is closed after its ten seconds, without a word.
+#[test]
+fn a_header_that_does_not_come_is_not_waited_for() {
+    let (next, address) = (Next::new(), free_address());
+    let setup = behind(&next, address, "127.0.0.1").set("log.level=trace");
+    let server = setup.start();
+    let mut clients: Vec<Client> = (0..2).map(|_| Client::silent(address).unwrap()).collect();
+    clients[1].send("PROXY TCP4 192.0.2.7 ").unwrap();
+    assert!(clients.iter_mut().all(|client| client.read_to_end().is_empty()), "{}", server.log());
+    wait_for("the reason", || {
+        server.log().contains("the proxy sent no PROXY header in time").then_some(())
+    });
+}
+
 /// Two processes on one port, each with its own spool.
 #[cfg(target_os = "linux")]
 #[test]

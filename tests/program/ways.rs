@@ -11,9 +11,9 @@ use crate::server::{Server, Setup, free_address};
 use crate::wait_for;
 
 /// A DNS server with these lines of configuration; none where there is no dnsmasq.
-struct Dns {
+pub struct Dns {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Drop for Dns {
@@ -24,11 +24,11 @@ impl Drop for Dns {
 }
 
 impl Dns {
-    fn start(options: &[&str]) -> Option<Dns> {
+    pub fn start(options: &[&str]) -> Option<Dns> {
         Dns::at(free_address(), options)
     }
 
-    fn at(address: SocketAddr, options: &[&str]) -> Option<Dns> {
+    pub fn at(address: SocketAddr, options: &[&str]) -> Option<Dns> {
         let mut command = Command::new("dnsmasq");
         command.args([
             "--keep-in-foreground",
@@ -54,14 +54,14 @@ impl Dns {
 }
 
 /// A server that tries again soon and asks this DNS server.
-fn setup(host: &str, next: SocketAddr, dns: SocketAddr) -> Setup {
+pub fn setup(host: &str, next: SocketAddr, dns: SocketAddr) -> Setup {
     eager(next)
         .set(&format!("next_server.host={host}"))
         .set(&format!("dns.servers={dns}"))
         .set("server.hostname=relay.test")
 }
 
-fn eager(next: SocketAddr) -> Setup {
+pub fn eager(next: SocketAddr) -> Setup {
     Setup::new(next)
         .set("queue.interval=200ms")
         .set("queue.retry_min=200ms")
@@ -69,11 +69,11 @@ fn eager(next: SocketAddr) -> Setup {
 }
 
 /// One message to these recipients.
-fn submit(server: &Server, to: &[&str], content: &str) {
+pub fn submit(server: &Server, to: &[&str], content: &str) {
     server.ehlo().mail("a@sender.test", to, content);
 }
 
-const HELLO: &str = "Subject: x\r\n\r\nbody\r\n";
+pub const HELLO: &str = "Subject: x\r\n\r\nbody\r\n";
 
 /// Two next servers with one port, on two addresses of loopback.
 fn pair() -> (Next, Next) {
@@ -350,6 +350,41 @@ fn a_domain_that_cannot_be_reached_goes_on_to_the_next_server_of_its_route() {
     assert_eq!(direct.count(), 2, "{}", server.log());
 }
 
+/// One host of a domain answers and does not want us: the next one has its turn at once.
+#[test]
+fn a_host_that_refuses_us_is_no_better_than_one_that_is_down() {
+    let Some(dns) = Dns::start(&[
+        "--mx-host=one.test,bad.test,5",
+        "--mx-host=one.test,good.test,10",
+        "--host-record=bad.test,127.0.0.1",
+        "--host-record=good.test,127.0.0.2",
+    ]) else {
+        return;
+    };
+    for greeting in ["554 5.7.1 not you", "421 4.3.2 not now", "what do you want?"] {
+        let first = Next::at(free_address(), move |moment| match moment.stage {
+            Stage::Connect => Act::Say(format!("{greeting}\r\n")),
+            _ => Act::Usual,
+        });
+        let second = SocketAddr::from(([127, 0, 0, 2], first.address.port()));
+        let second = Next::at(second, |_| Act::Usual);
+        let setup = setup("mx", first.address, dns.address)
+            .set("queue.retry_min=1h")
+            .set("queue.retry_max=1h");
+        let server = setup.start();
+        submit(&server, &["b@one.test"], HELLO);
+        second.wait(1);
+        assert_eq!(first.connections(), 1, "{}", server.log());
+        // The bad one is remembered.
+        submit(&server, &["b@one.test"], HELLO);
+        second.wait(2);
+        assert_eq!(first.connections(), 1, "{}", server.log());
+        // When nobody else is there the server is left alone.
+        let told = setup.say(&["next", "list"]);
+        assert!(!told.contains("backing"), "{told}");
+    }
+}
+
 /// What a sender is told when no server ever said a word.
 #[test]
 fn nobody_is_quoted_who_said_nothing() {
@@ -364,4 +399,58 @@ fn nobody_is_quoted_who_said_nothing() {
     let told = bounces.wait(1)[0].text();
     assert!(told.contains("Diagnostic-Code: X-MailFlux; cannot connect to 127.0.0.1:"), "{told}");
     assert!(!told.contains("Remote-MTA") && told.contains("The reason:"), "{told}");
+}
+
+/// What the table of settings calls live counts for the next message, without a new start.
+#[test]
+fn ways_change_under_a_running_server() {
+    let (first, second) = (Next::new(), Next::new());
+    let setup = eager(free_address())
+        .set("next_server.b.host=127.0.0.1")
+        .set(&format!("next_server.b.port={}", second.address.port()))
+        .set("routes.*=default");
+    let server = setup.start();
+    let set = |name: &str, value: &str| setup.say(&["config", "set", name, value]);
+    submit(&server, &["a@x.test"], HELLO);
+    wait_for("the fault in words", || {
+        setup.say(&["next", "list"]).contains("connection refused").then_some(())
+    });
+    set("next_server.port", &first.address.port().to_string());
+    first.wait(1);
+    set("routes.other.test", "b");
+    submit(&server, &["b@other.test"], HELLO);
+    assert_eq!(second.wait(1)[0].to, ["<b@other.test>"]);
+    set("aliases.root", "c@other.test");
+    set("next_server.b.rewrite_sender", "out@relay.test");
+    submit(&server, &["root@mx.example.org"], HELLO);
+    let mail = &second.wait(2)[1];
+    assert_eq!(mail.to, ["<c@other.test>"], "{}", server.log());
+    assert!(mail.from.starts_with("<out@relay.test>"), "{}", mail.from);
+    // The words of a fault that a new setting makes, and its end with the setting.
+    set("next_server.b.tls", "required");
+    setup.say(&["config", "set", "next_server.b.verify", "no"]);
+    wait_for("the old connection's end", || {
+        submit(&server, &["b@other.test"], HELLO);
+        setup.say(&["next", "list"]).contains("does not offer STARTTLS").then_some(())
+    });
+    let before = second.count();
+    // It is tried at once, not when its wait is over.
+    set("queue.retry_max", "1h");
+    set("queue.retry_min", "1h");
+    set("next_server.b.tls", "none");
+    second.wait(before + 1);
+    // A rate that is set now counts now.
+    set("next_server.rate", "1/h");
+    for _ in 0..3 {
+        submit(&server, &["a@x.test"], HELLO);
+    }
+    first.wait(2);
+    assert_eq!(setup.queue_files().len(), 2, "{}", server.log());
+    set("next_server.rate", "1000/s");
+    setup.say(&["flush"]);
+    first.wait(4);
+    // A secret is shown by no answer and stands in no log.
+    let told = set("next_server.password", "open-sesame") + &set("next_server.user", "ann");
+    let all = told + &setup.say(&["config", "get"]) + &setup.say(&["config", "diff"]);
+    assert!(!(all + &server.log()).contains("open-sesame"));
 }

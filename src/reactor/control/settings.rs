@@ -160,6 +160,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         for (_, local) in opened {
             self.core.say(self.now, Level::Info, &format!("accepting mail on {local}"));
         }
+        run::keep_secrets(&new);
         let log = self.core.config.log != new.log;
         self.core.reconfigure(new, self.now);
         self.core.set_certs(certs, self.now);

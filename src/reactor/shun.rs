@@ -1,0 +1,126 @@
+//! Addresses that took a connection and were of no use.
+//!
+//! A host that greets with 421 or 554, breaks TLS or says nothing is no better for its mail than
+//! one that cannot be reached: the other addresses and hosts of the same server are to have their
+//! turn (RFC 5321 section 5.1). So such an address goes to the end of the list for a while. Only
+//! when all have been tried in vain the server is left alone.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::core::Core;
+use super::ways::{Reach, Target};
+use crate::base::{Now, Printable, Reply, Time};
+use crate::journal::Level;
+use crate::queue::ServerId;
+use crate::smtp::client::Fault;
+use crate::spool::Disk;
+
+/// How long an address stands at the end.
+const AT_THE_END: Duration = Duration::from_secs(600);
+/// Addresses of which that is remembered.
+const REMEMBERED: usize = 1024;
+
+/// The addresses, and until when they are shunned.
+#[derive(Default, Debug)]
+pub struct Shunned(HashMap<SocketAddr, Time>);
+
+impl Shunned {
+    fn add(&mut self, at: SocketAddr, now: Time) {
+        if self.0.len() >= REMEMBERED {
+            self.0.retain(|_, until| now < *until);
+        }
+        if self.0.len() < REMEMBERED {
+            self.0.insert(at, now.after(AT_THE_END));
+        }
+    }
+
+    /// It was of use after all.
+    pub(super) fn forget(&mut self, at: SocketAddr) {
+        self.0.remove(&at);
+    }
+
+    fn has(&self, at: SocketAddr, now: Time) -> bool {
+        self.0.get(&at).is_some_and(|until| now < *until)
+    }
+
+    /// The same hosts, those addresses last that are shunned.
+    pub(super) fn sort(&self, hosts: Vec<Target>, now: Time) -> Vec<Target> {
+        if self.0.is_empty() {
+            return hosts;
+        }
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for Target { host, addresses } in hosts {
+            let (bad, good): (Vec<_>, Vec<_>) =
+                addresses.into_iter().partition(|at| self.has(*at, now));
+            for (list, addresses) in [(&mut first, good), (&mut last, bad)] {
+                if !addresses.is_empty() {
+                    list.push(Target { host: host.clone(), addresses });
+                }
+            }
+        }
+        first.append(&mut last);
+        first
+    }
+}
+
+impl<D: Disk> Core<D> {
+    /// A connection to this address was of no use before a word was said about mail. True when
+    /// another address of the server is to be tried first, at once.
+    pub(super) fn try_another(
+        &mut self,
+        server: ServerId,
+        peer: SocketAddr,
+        (fault, why): (&Fault, &Reply),
+        now: Now,
+    ) -> bool {
+        // What is said about our login, another host would only say again, and count it.
+        let about_us = matches!(why.code, 530 | 534 | 535 | 538);
+        if about_us || matches!(fault, Fault::Login(_)) {
+            return false;
+        }
+        self.shunned.add(peer, now.time);
+        let Reach::At(hosts) = self.reach(server, now) else { return false };
+        let first = hosts.first().and_then(|host| host.addresses.first());
+        let fresh = first.is_some_and(|at| !self.shunned.has(*at, now.time));
+        if fresh {
+            let words = Printable::bounded(why.on_one_line(), 400);
+            let name = &self.queue.server(server, now).name;
+            let text = format!("{name}: {peer} is of no use, another address is tried: {words}");
+            self.say(now, Level::Warn, &text);
+        }
+        fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(host: &str, addresses: &[&str]) -> Target {
+        let addresses = addresses.iter().map(|at| at.parse().unwrap()).collect();
+        Target { host: host.into(), addresses }
+    }
+
+    #[test]
+    fn what_was_of_no_use_comes_last_for_a_while() {
+        let mut shunned = Shunned::default();
+        let now = Time::from_micros(1_000_000);
+        let hosts =
+            vec![target("a", &["[::1]:25", "192.0.2.1:25"]), target("b", &["192.0.2.2:25"])];
+        assert_eq!(shunned.sort(hosts.clone(), now), hosts);
+        shunned.add("[::1]:25".parse().unwrap(), now);
+        let expected = [
+            target("a", &["192.0.2.1:25"]),
+            target("b", &["192.0.2.2:25"]),
+            target("a", &["[::1]:25"]),
+        ];
+        assert_eq!(shunned.sort(hosts.clone(), now), expected);
+        assert_eq!(shunned.sort(hosts.clone(), now.after(AT_THE_END)), hosts);
+        shunned.forget("[::1]:25".parse().unwrap());
+        assert_eq!(shunned.sort(hosts.clone(), now), hosts);
+        (0..5000).for_each(|port| shunned.add(([192, 0, 2, 3], port).into(), now));
+        assert!(shunned.0.len() <= REMEMBERED);
+    }
+}

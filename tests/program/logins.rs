@@ -1,0 +1,210 @@
+//! Clients that log in: the programs that people send mail with, each in its ways.
+
+use std::process::{Command, Output, Stdio};
+
+use crate::certs::Authority;
+use crate::client::Client;
+use crate::next::Next;
+use crate::server::{Server, Setup, free_address, program, run_to_end, tool};
+
+const FROM: &str = "ann@example.org";
+const TO: &str = "bob@example.net";
+const USER: &str = "ann";
+const PASSWORD: &str = "hunter2 & co";
+
+/// A server whose clients must log in: by STARTTLS on its first port, or inside TLS on another.
+struct World {
+    next: Next,
+    authority: Authority,
+    setup: Setup,
+    server: Server,
+    submission: u16,
+    implicit: u16,
+}
+
+fn world() -> World {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    let (next, submission, implicit) = (Next::new(), free_address(), free_address());
+    let setup = Setup::new(next.address);
+    let users = setup.dir.path().join("users");
+    let mut passwd = program()
+        .args(["passwd", USER])
+        .stdin(Stdio::piped())
+        .stdout(std::fs::File::create(&users).unwrap())
+        .spawn()
+        .unwrap();
+    let input = format!("{PASSWORD}\n");
+    std::io::Write::write_all(&mut passwd.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    assert!(passwd.wait().unwrap().success());
+    let setup = setup
+        .set(&format!("tls.certificate={}", identity.certificate.display()))
+        .set(&format!("tls.key={}", identity.key.display()))
+        .set(&format!("auth.users={}", users.display()))
+        .set("server.relay_from=192.0.2.0/24")
+        .set(&format!("listener.submission.listen={submission}"))
+        .set("listener.submission.auth=required")
+        .set(&format!("listener.implicit.listen={implicit}"))
+        .set("listener.implicit.tls=implicit")
+        .set("listener.implicit.auth=required")
+        .set("log.level=trace");
+    let server = setup.start();
+    let (submission, implicit) = (submission.port(), implicit.port());
+    World { next, authority, setup, server, submission, implicit }
+}
+
+impl World {
+    /// So many messages have come, each from somebody who logged in inside TLS; and the password is
+    /// nowhere.
+    #[track_caller]
+    fn came(&self, count: usize, what: &str) {
+        let mails = self.next.wait(count);
+        assert_eq!(mails.len(), count, "{what}");
+        let text = mails[count - 1].text();
+        assert!(text.contains("with ESMTPSA"), "{what}: {text}");
+        let mut told = self.server.log();
+        told += &self.setup.say(&["sessions", "last=10m"]);
+        told += &self.setup.say(&["config", "get"]);
+        // As it is, and as base64 at each place in a line.
+        for disguise in [PASSWORD, "aHVudGVyMiAmIGNv", "h1bnRlcjIgJiBjb", "odW50ZXIyICYgY2"] {
+            assert!(!told.contains(disguise), "{what}: {disguise} is in {told}");
+        }
+    }
+}
+
+fn says(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+fn good(command: &mut Command) -> String {
+    let output = run_to_end(command);
+    assert!(output.status.success(), "{command:?}: {}", says(&output));
+    says(&output)
+}
+
+#[test]
+fn python_logs_in_over_both_kinds_of_tls() {
+    let Some(python) = tool("python3") else { return };
+    let world = world();
+    let script = r#"
+import smtplib, ssl, sys
+starttls, implicit, ca, user, password = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca)
+def session(tls):
+    if tls:
+        return smtplib.SMTP_SSL("localhost", int(implicit), context=context)
+    s = smtplib.SMTP("localhost", int(starttls))
+    s.ehlo()
+    assert not s.has_extn("auth"), "AUTH in the clear"
+    s.starttls(context=context)
+    return s
+for tls in False, True:
+    with session(tls) as s:
+        s.ehlo()
+        offered = s.esmtp_features["auth"].split()
+        assert {"PLAIN", "LOGIN", "SCRAM-SHA-256"} <= set(offered), offered
+        assert not any("CRAM-MD5" in name for name in offered), offered
+        code, words = s.mail("ann@example.org")
+        assert code == 530, (code, words)
+        for wrong in "wrong", "":
+            try:
+                s.user, s.password = user, wrong
+                s.auth("PLAIN", s.auth_plain)
+                raise SystemExit("a wrong password is taken")
+            except smtplib.SMTPAuthenticationError as e:
+                assert e.smtp_code == 535, e
+        s.user, s.password = user, password
+        s.auth("LOGIN" if tls else "PLAIN", s.auth_login if tls else s.auth_plain)
+        s.sendmail("ann@example.org", ["bob@example.net"], b"Subject: x\r\n\r\nx\r\n")
+        assert s.docmd("AUTH", "PLAIN =")[0] == 503, "logged in twice"
+"#;
+    let ports = [world.submission, world.implicit].map(|port| port.to_string());
+    let mut command = Command::new(python);
+    command.args(["-c", script]).args(ports).arg(world.authority.file());
+    good(command.args([USER, PASSWORD]));
+    world.came(2, "smtplib");
+}
+
+#[test]
+fn curl_msmtp_and_swaks_log_in() {
+    let world = world();
+    let file = world.setup.dir.path().join("message");
+    std::fs::write(&file, "Subject: x\r\n\r\nbody\r\n").unwrap();
+    let mut count = 0;
+    if let Some(curl) = tool("curl") {
+        for (scheme, port, mechanism) in [
+            ("smtp", world.submission, "PLAIN"),
+            ("smtps", world.implicit, "LOGIN"),
+            ("smtps", world.implicit, "*"),
+        ] {
+            let mut command = Command::new(&curl);
+            command.args(["-sS", "--ssl-reqd", "--cacert"]).arg(world.authority.file());
+            command.args(["--url", &format!("{scheme}://localhost:{port}/client.example.com")]);
+            command.args(["--user", &format!("{USER}:{PASSWORD}")]);
+            command.args(["--login-options", &format!("AUTH={mechanism}")]);
+            good(command.args(["--mail-from", FROM, "--mail-rcpt", TO, "-T"]).arg(&file));
+            count += 1;
+            world.came(count, &format!("curl, {scheme} with {mechanism}"));
+        }
+    }
+    if let Some(msmtp) = tool("msmtp") {
+        let able = good(Command::new(&msmtp).arg("--version"));
+        for (mechanism, starttls) in [("plain", "on"), ("login", "off"), ("scram-sha-256", "on")] {
+            if !able.contains(&format!(" {mechanism} ")) && mechanism != "plain" {
+                println!("skipped: msmtp cannot do {mechanism} here");
+                continue;
+            }
+            let port = if starttls == "on" { world.submission } else { world.implicit };
+            let mut command = Command::new(&msmtp);
+            command.args(["--host=localhost", &format!("--port={port}"), "--tls=on"]);
+            command.args([&format!("--tls-starttls={starttls}"), &format!("--auth={mechanism}")]);
+            command.arg(format!("--tls-trust-file={}", world.authority.file().display()));
+            command.args([&format!("--user={USER}"), &format!("--passwordeval=echo '{PASSWORD}'")]);
+            command.args([&format!("--from={FROM}"), TO]);
+            good(command.stdin(std::fs::File::open(&file).unwrap()));
+            count += 1;
+            world.came(count, &format!("msmtp with {mechanism}"));
+        }
+    }
+    let Some(swaks) = tool("swaks") else { return };
+    let run = |mechanism: &str, password: &str, tls: &[&str], port: u16| {
+        let mut command = Command::new(&swaks);
+        command.args(["--server", "localhost", "--port", &port.to_string()]).args(tls);
+        command.args(["--from", FROM, "--to", TO, "--auth", mechanism, "--auth-user", USER]);
+        run_to_end(command.args(["--auth-password", password]))
+    };
+    if says(&run("PLAIN", PASSWORD, &["--tls"], world.submission)).contains("requires Net::SSLeay")
+    {
+        println!("skipped: swaks has no TLS here");
+        return;
+    }
+    count += 1;
+    world.came(count, "swaks with PLAIN");
+    let login = run("LOGIN", PASSWORD, &["--tlsc"], world.implicit);
+    assert!(login.status.success(), "{}", says(&login));
+    count += 1;
+    world.came(count, "swaks with LOGIN");
+    for (mechanism, password, words) in
+        [("CRAM-MD5", PASSWORD, "requested type not available"), ("PLAIN", "wrong", "535 ")]
+    {
+        let output = run(mechanism, password, &["--tls"], world.submission);
+        assert!(!output.status.success(), "{}", says(&output));
+        assert!(says(&output).to_lowercase().contains(&words.to_lowercase()), "{}", says(&output));
+    }
+}
+
+#[test]
+fn without_a_login_a_listener_that_requires_one_takes_nothing() {
+    let world = world();
+    for port in [world.submission, world.setup.address.port()] {
+        let mut client = Client::connect(([127, 0, 0, 1], port).into()).unwrap();
+        let offered = client.command("EHLO client.example.com").expect(250).text;
+        assert!(offered.contains("STARTTLS") && !offered.contains("AUTH"), "{offered}");
+        // Not in the clear, whoever asks.
+        assert_eq!(client.command("AUTH PLAIN AGFubgBodW50ZXIyICYgY28=").code / 100, 5);
+        let mail = client.command(&format!("MAIL FROM:<{FROM}>"));
+        let rcpt = client.command(&format!("RCPT TO:<{TO}>"));
+        assert!(mail.code / 100 == 5 || rcpt.code / 100 == 5, "{mail:?} {rcpt:?}");
+    }
+    assert_eq!(world.next.count(), 0);
+}
