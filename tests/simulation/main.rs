@@ -45,6 +45,13 @@ fn config(root: &Path) -> Config {
         set("next_server.host", "next.test"),
         set("dns.servers", "192.0.2.53, 192.0.2.54"),
         set("next_server.connections", "3"),
+        // Every other message gets another front when its last octet has come.
+        set("filter.tag.action", "tag"),
+        set("filter.tag.header", "X-Even: yes"),
+        set("filter.tag.where", "subject ~ \"[02468]$\" && size > 0"),
+        set("filter.way.action", "route"),
+        set("filter.way.via", "default"),
+        set("filter.way.where", "subject ~ \"[048]$\""),
     ];
     load(&Sources { overrides, ..Sources::default() }).unwrap()
 }

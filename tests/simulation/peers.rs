@@ -279,6 +279,8 @@ impl Server {
         assert!(text.starts_with("Received: "), "{text}");
         let number = text.split("Subject: number ").nth(1).unwrap().split("\r\n").next().unwrap();
         let number: u64 = number.parse().unwrap();
+        let is_tagged = text.contains("\r\nX-Even: yes\r\nSubject: ");
+        assert_eq!(is_tagged, number % 2 == 0, "{text}");
         if net.rng.u32(..1000) < self.odds {
             self.out.extend_from_slice(b"452 4.3.1 full\r\n");
             return;
