@@ -256,6 +256,20 @@ pub fn has_room(fd: BorrowedFd<'_>) -> bool {
     unsafe { libc::poll(&mut poll, 1, 0) > 0 }
 }
 
+/// Waits until one of the descriptors has input, or its end; says which have.
+pub fn wait_for_input<const N: usize>(fds: [BorrowedFd<'_>; N]) -> io::Result<[bool; N]> {
+    let of =
+        |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut polled = fds.map(of);
+    // SAFETY: the pointer is to so many pollfds, for the time of the call.
+    let result = unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, -1) };
+    match io::Error::last_os_error() {
+        e if result < 0 && e.kind() != io::ErrorKind::Interrupted => Err(e),
+        _ if result < 0 => Ok([false; N]),
+        _ => Ok(polled.map(|polled| polled.revents != 0)),
+    }
+}
+
 /// The login name of the user as whom the process acts, from the system's list of users.
 pub fn user_name() -> Option<String> {
     let mut buffer = vec![0 as libc::c_char; 16 << 10];
@@ -491,6 +505,17 @@ mod tests {
         drop(reader);
         // Now a write fails at once.
         assert!(super::has_room(writer.as_fd()));
+    }
+
+    #[test]
+    fn what_has_input_is_told() {
+        let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (ended, other) = std::os::unix::net::UnixStream::pair().unwrap();
+        writer.write_all(b"x").unwrap();
+        let wait = || super::wait_for_input([ended.as_fd(), reader.as_fd()]).unwrap();
+        assert_eq!(wait(), [false, true]);
+        drop(other);
+        assert_eq!(wait(), [true, true]);
     }
 
     #[test]

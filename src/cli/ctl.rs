@@ -8,6 +8,7 @@ use getopts::{Matches, Options, ParsingStyle};
 use serde_json::json;
 
 use super::options::{add_config_options, parse, sources};
+use super::typing::Typing;
 use super::{print, usage};
 use crate::base::{Failure, Printable, cause, exit};
 use crate::config::{Purpose, load};
@@ -109,12 +110,26 @@ fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Opt
     ask(request)?;
     let mut out = io::stdout().lock();
     let (mut ended_line, mut answered, mut refusal) = (true, false, None);
-    for line in BufReader::new(&stream).split(b'\n') {
-        let taken = files.take(serde_json::from_slice::<Told>(&line?)?);
+    let mut typing = Typing::default();
+    let mut told = BufReader::new(&stream);
+    loop {
+        if !told.buffer().contains(&b'\n') {
+            if let Some(said) = typing.wait(&stream, &mut out)? {
+                ask(&said)?;
+                continue;
+            }
+        }
+        let mut line = Vec::new();
+        if told.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let taken = files.take(serde_json::from_slice::<Told>(&line)?);
         taken.requests.iter().try_for_each(ask)?;
         let Some(told) = taken.told else { continue };
         match told {
+            Told::Prompt { id, prompt, .. } => typing.prompted(id, prompt, &mut out)?,
             Told::Lines { lines, .. } => {
+                typing.make_room(&mut out)?;
                 lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
                 out.flush()?;
             }

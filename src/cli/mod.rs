@@ -16,6 +16,7 @@ mod probe;
 mod run;
 mod send;
 mod sink;
+mod typing;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

@@ -85,14 +85,16 @@ impl Console {
             }
             Key::Alt('g') => self.with_held("go", now),
             Key::Alt('s') => self.with_held("step", now),
+            Key::Ctrl('c' | 'd') if empty && self.talk.is_some() => self.say(None),
             Key::Ctrl('c') if self.editor.search().is_none() => self.interrupt(),
             Key::Named(Named::Esc, _) if empty => self.answers.close(),
             Key::Ctrl('d') if empty => self.end(now),
             Key::Ctrl('z') => self.suspend(now),
-            Key::Named(Named::Tab, _) => self.tab(),
-            Key::Char('/') if empty => {
+            Key::Named(Named::Tab, _) if self.talk.is_none() => self.tab(),
+            Key::Char('/') if empty && self.talk.is_none() => {
                 self.find = Some(Find { pattern: String::new(), typing: true, at: None });
             }
+            Key::Named(Named::Enter, _) if empty && self.talk.is_some() => self.say(Some("")),
             Key::Named(Named::Enter, _) if empty => {
                 self.messages.push_mark(now.wall, Printable::default());
             }
@@ -220,6 +222,9 @@ impl Console {
 
     /// A line was entered.
     fn line(&mut self, line: &str, at: Wall) {
+        if self.talk.is_some() {
+            return self.say(Some(line));
+        }
         let line = line.trim();
         match (line, Command::parse(line)) {
             ("", _) => self.messages.push_mark(at, Printable::default()),
@@ -243,6 +248,20 @@ impl Console {
                 self.requests.push(Request::Run { id, line, json: false });
             }
         }
+    }
+
+    /// Says a line to the command that converses; none when there will be no more.
+    fn say(&mut self, line: Option<&str>) {
+        let Some(talk) = &mut self.talk else { return };
+        if let Some(line) = line {
+            if !talk.wanted {
+                return self.hint = Some("wait: the server has not answered yet".into());
+            }
+            self.answers.command(&format!("{}{line}", talk.prompt));
+        }
+        talk.wanted = false;
+        let (id, line) = (talk.id, line.map(str::to_owned));
+        self.requests.push(Request::Say { id, line });
     }
 
     /// Says what is wrong with the last command, and points at the place.

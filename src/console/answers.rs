@@ -70,6 +70,11 @@ impl Answers {
         (self.start, self.top) = (self.lines.len(), self.lines.len());
     }
 
+    /// Moves on so far that the last line is in view, in so many rows.
+    pub fn show_end(&mut self, rows: usize) {
+        self.top = self.top.max(self.lines.len().saturating_sub(rows));
+    }
+
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
         self.open

@@ -38,6 +38,7 @@ use crate::control::{HeldLine, Hello, Request, SessionLine, Told};
 use answers::{Answers, Part};
 use complete::Names;
 use editor::Editor;
+use filter::Filter;
 use gauges::Gauges;
 use history::History;
 
@@ -90,6 +91,21 @@ pub struct Find {
     at: Option<u64>,
 }
 
+/// A conversation with a command, such as `tutor`.
+#[derive(Debug)]
+struct Talk {
+    /// The request.
+    id: u64,
+    /// What stands before what is typed.
+    prompt: Printable,
+    /// A line is wanted; else it is to come later.
+    wanted: bool,
+    /// The session that the view is narrowed to.
+    session: Option<String>,
+    /// What narrowed it before.
+    before: Filter,
+}
+
 /// The state of a console.
 #[derive(Debug)]
 pub struct Console {
@@ -115,6 +131,8 @@ pub struct Console {
     requests: Vec<Request>,
     wishes: Vec<Wish>,
     last_request: u64,
+    /// A command that converses with whoever types.
+    talk: Option<Talk>,
     /// Until when a second Ctrl-Z suspends.
     suspend_until: Option<Time>,
     /// `quit` was said.
@@ -147,6 +165,7 @@ impl Console {
             requests: vec![Request::Watch { backlog: BACKLOG }],
             wishes: Vec::new(),
             last_request: 0,
+            talk: None,
             suspend_until: None,
             quitting: false,
             bye: None,
@@ -195,6 +214,10 @@ impl Console {
             Told::Fault { column, message, .. } => {
                 self.fault(column, message.as_str());
             }
+            Told::Prompt { id, prompt, session } => self.prompted(id, prompt, session),
+            Told::End { id, .. } if self.talk.as_ref().is_some_and(|talk| talk.id == id) => {
+                self.end_talk();
+            }
             Told::End { id, ok: false } if id == self.last_request => self.answers.refused(),
             // Files are the business of the process around the console.
             Told::End { .. } | Told::Json { .. } | Told::File { .. } | Told::Want { .. } => {}
@@ -211,6 +234,27 @@ impl Console {
             Told::Bye { why } => self.bye = Some(why),
         }
         self.changed(now, FRAME);
+    }
+
+    /// A command wants a line. The view shows the session that it is about and no other.
+    fn prompted(&mut self, id: u64, prompt: Printable, session: Option<String>) {
+        let (known, before) = match self.talk.take() {
+            Some(talk) => (talk.session, talk.before),
+            None => (None, self.messages.filter().clone()),
+        };
+        let shown = session.as_ref().filter(|session| known.as_ref() != Some(*session));
+        if let Some(Ok(id)) = shown.map(|session| session.parse()) {
+            self.messages.set_filter(Filter::Session(id));
+        }
+        self.talk = Some(Talk { id, prompt, wanted: true, session: session.or(known), before });
+        self.answers.show_end(view::answers_in_view(self));
+    }
+
+    /// The conversation is over.
+    fn end_talk(&mut self) {
+        if let Some(talk) = self.talk.take() {
+            self.messages.set_filter(talk.before);
+        }
     }
 
     fn greeted(&mut self, hello: &Hello) {

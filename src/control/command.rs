@@ -48,6 +48,11 @@ pub enum Command {
     Resume,
     /// `annotate on|off`
     Annotate(bool),
+    /// `tutor [LESSON]`
+    Tutor {
+        /// From 1.
+        lesson: usize,
+    },
     /// `queue [age] [where E]`
     Queue {
         /// The table by age and next server instead of the messages.

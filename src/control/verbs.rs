@@ -108,6 +108,13 @@ pub static VERBS: &[Verb] = &[
         parse: |args| Ok(Command::Annotate(args.need_choice(ON_OFF)? == "on")),
     },
     Verb {
+        name: "tutor",
+        usage: "tutor [LESSON]",
+        help: "learn SMTP by speaking it: lessons in which every line is explained",
+        objects: &[],
+        parse: tutor,
+    },
+    Verb {
         name: "queue",
         usage: "queue [age] [where EXPR]",
         help: "the messages in the queue, or the table by age and next server",
@@ -346,6 +353,17 @@ fn follow(args: &mut Args<'_>) -> Result<Command, CommandError> {
         Recorded::Session(id) => Follow::Session(id),
         Recorded::Message(counter) => Follow::Message(counter),
     }))
+}
+
+fn tutor(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    if args.is_empty() {
+        return Ok(Command::Tutor { lesson: 1 });
+    }
+    let word = args.need("the number of a lesson")?;
+    let lesson = word.text.parse().map_err(|_| {
+        CommandError::new(word.column, format!("'{}' is not the number of a lesson", word.text))
+    })?;
+    Ok(Command::Tutor { lesson })
 }
 
 fn show(args: &mut Args<'_>) -> Result<Command, CommandError> {

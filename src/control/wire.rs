@@ -9,6 +9,9 @@
 //!     │ ◀── Lines { id, … } (none or more) ── │   or Json { id, part }, whose parts are one value
 //!     │ ◀── Fault { id, … }, if it failed ─── │
 //!     │ ◀── End { id, ok } ────────────────── │
+//!     │                                       │   before End, from a command that converses:
+//!     │ ◀── Prompt { id, … } ──────────────── │   it wants a line
+//!     │ ── Say { id, line } ──────────────▶   │
 //!     │                                       │
 //!     │ ── Watch { backlog } ─────────────▶   │   a console, once
 //!     │ ◀── Hello, Feed …, Snapshot … ─────── │   until it closes
@@ -58,6 +61,15 @@ pub enum Request {
         #[serde(default)]
         json: bool,
     },
+    /// The answer to a [`Told::Prompt`].
+    Say {
+        /// Of which request.
+        #[serde(default)]
+        id: u64,
+        /// The line, without its end; none when no more will come.
+        #[serde(default)]
+        line: Option<String>,
+    },
     /// Send the feed from now on, and a snapshot a few times a second.
     Watch {
         /// So many of the items before, as far as they are kept.
@@ -102,6 +114,16 @@ pub enum Told {
         id: u64,
         /// As it is to be printed.
         part: String,
+    },
+    /// A line is wanted, which the asker says with [`Request::Say`].
+    Prompt {
+        /// By which request.
+        id: u64,
+        /// What to show before it, with its blank.
+        prompt: Printable,
+        /// The session that it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
     },
     /// It cannot be done. [`Told::End`] comes next.
     Fault {

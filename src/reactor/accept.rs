@@ -75,7 +75,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.make_runnable(token);
     }
 
-    fn admit(&mut self, mut stream: N::Stream, peer: SocketAddr, role: Role) {
+    /// Begins a session with a client, unless there are too many.
+    pub(super) fn admit(&mut self, mut stream: N::Stream, peer: SocketAddr, role: Role) {
         let proxied = match self.core.proxies(role) {
             Some(proxies) if !proxies.iter().any(|net| net.contains(peer.ip().to_canonical())) => {
                 return self.refuse(stream, role, "421 4.7.0 Only proxies may connect here\r\n");
@@ -177,7 +178,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
             Some(Slot::Asking(asking)) => self.release_asking(token, *asking),
             Some(Slot::Errand(mut c)) => c.end(&mut self.net),
-            Some(Slot::Listener(_) | Slot::Door(_)) | None => {}
+            Some(Slot::Listener(_) | Slot::Door(_) | Slot::Student(_)) | None => {}
         }
     }
 }

@@ -16,6 +16,7 @@ use super::secrets::Secrets;
 use super::secure::Secrecy;
 use super::shun::Shunned;
 use super::store::Pending;
+use super::student::Practice;
 use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
 use crate::config::{Config, NextServerSettings, SystemNames};
 use crate::dns::{ResolvConf, Resolver};
@@ -50,6 +51,8 @@ pub struct Core<D: Disk> {
     pub journal: Journal,
     /// Notes on what is said, for those who listen.
     pub(super) notes: Notes,
+    /// Sessions of students, whose mail is practice.
+    pub(super) practice: Practice,
     /// The messages.
     pub spool: Spool<D>,
     /// When each is due, and where.
@@ -119,6 +122,7 @@ impl<D: Disk> Core<D> {
                 now,
             ),
             notes: Notes::default(),
+            practice: Practice::default(),
             queue: Queue::new(queue_config(&config), &servers, seed),
             routes: routes_from(&config, &ids),
             server_ids: ids,

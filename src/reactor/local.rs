@@ -54,7 +54,8 @@ impl Local {
             return Time::ZERO;
         }
         let news = self.asker.news_due(newest).unwrap_or(Time::NEVER);
-        desk.deadline().min(news).min(self.asker.next_snapshot())
+        let job = self.asker.job_due(Time::NEVER).unwrap_or(Time::NEVER);
+        desk.deadline().min(news).min(job).min(self.asker.next_snapshot())
     }
 
     /// What was typed, at the end.

@@ -42,6 +42,7 @@ mod shun;
 mod slots;
 mod socket;
 mod store;
+mod student;
 mod tick;
 mod timers;
 mod tls;

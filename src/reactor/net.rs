@@ -116,6 +116,12 @@ pub trait Net {
     /// Takes one connection from the backlog of a Unix socket; says as which user its peer runs.
     fn accept_local(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Stream, u32)>;
 
+    /// Two connections that are each other's peer, without a network between them. They are not
+    /// registered yet.
+    fn pair(&mut self) -> io::Result<(Self::Stream, Self::Stream)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Runs a shell command beside the loop. What it prints comes through the stream, with edges;
     /// its standard input is empty.
     fn spawn(&mut self, command: &str, token: Token) -> io::Result<(Self::Stream, Self::Child)>;

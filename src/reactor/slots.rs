@@ -11,6 +11,7 @@ use super::inbound::Inbound;
 use super::net::{Net, Token};
 use super::outbound::Outbound;
 use super::secrets::Errand;
+use super::student::Student;
 use crate::base::Time;
 
 /// A listening socket.
@@ -46,6 +47,8 @@ pub enum Slot<N: Net, F> {
     Door(Door<N::Listener>),
     /// Somebody who asks.
     Asking(Box<Asking<N::Stream>>),
+    /// A student's end of a session.
+    Student(Box<Student<N::Stream>>),
     /// A command that fetches a secret.
     Errand(Box<Errand<N>>),
 }
@@ -107,6 +110,7 @@ impl<N: Net, F> Slots<N, F> {
             Slot::Listener(_) | Slot::Door(_) => None,
             Slot::Asking(c) => Some(&mut c.link.armed),
             Slot::Errand(c) => Some(&mut c.link.armed),
+            Slot::Student(c) => Some(&mut c.link.armed),
             Slot::Inbound(c) => Some(&mut c.link.armed),
             Slot::Outbound(c) => Some(&mut c.link.armed),
         }

@@ -153,6 +153,7 @@ impl<D: Disk> Core<D> {
                 match owner {
                     Owner::Session(session, token) => {
                         if result.is_ok() {
+                            self.hold_practice(session, id, &routes, now);
                             self.accepted(Some(session), id, now);
                         }
                         resumed.push((token, result));

@@ -169,7 +169,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn drain(&mut self) {
         let Life::Draining { until } = self.life else { return };
         let busy = self.slots.iter().any(|slot| match slot {
-            Slot::Listener(_) | Slot::Door(_) | Slot::Asking(_) | Slot::Errand(_) => false,
+            Slot::Listener(_) | Slot::Door(_) | Slot::Asking(_) => false,
+            Slot::Errand(_) | Slot::Student(_) => false,
             Slot::Inbound(c) => !c.is_over(),
             Slot::Outbound(c) => c.carrying.is_some(),
         });
@@ -210,6 +211,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Some(Slot::Listener(_) | Slot::Door(_)) => {}
             Some(Slot::Asking(c)) => c.link.mark(event),
             Some(Slot::Errand(c)) => c.link.mark(event),
+            Some(Slot::Student(c)) => c.link.mark(event),
             Some(Slot::Inbound(c)) => c.link.mark(event),
             Some(Slot::Outbound(c)) => c.link.mark(event),
             // Of a connection that is gone.
@@ -241,6 +243,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 }
                 Some(Slot::Asking(c)) => c.link.armed = Time::NEVER,
                 Some(Slot::Errand(c)) => c.link.armed = Time::NEVER,
+                Some(Slot::Student(c)) => c.link.armed = Time::NEVER,
                 Some(Slot::Listener(_) | Slot::Door(_)) | None => continue,
             }
             self.make_runnable(token);
@@ -252,6 +255,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let queued = match self.slots.get_mut(token) {
             Some(Slot::Listener(l)) => &mut l.queued,
             Some(Slot::Errand(c)) => &mut c.link.queued,
+            Some(Slot::Student(c)) => &mut c.link.queued,
             Some(Slot::Door(d)) => &mut d.queued,
             Some(Slot::Asking(c)) => &mut c.link.queued,
             Some(Slot::Inbound(c)) => &mut c.link.queued,
@@ -297,6 +301,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 let after = self.turn_errand(token);
                 let Some(Slot::Errand(c)) = self.slots.get_mut(token) else { return };
                 (after, c.deadline(now))
+            }
+            Some(Slot::Student(c)) => {
+                c.link.queued = false;
+                let after = self.turn_student(token);
+                let Some(Slot::Student(c)) = self.slots.get_mut(token) else { return };
+                (after, c.deadline())
             }
             Some(Slot::Inbound(c)) => {
                 c.link.queued = false;

@@ -12,9 +12,13 @@
 //! | another reply | what it means; the same step again |
 //! | the session ends | connect again, where the lesson is not over |
 //!
-//! The tutor never sends anything. A student who goes ways of their own gets notes all the same.
+//! What the student types where the tutor sits is for the tutor when it is one of a few words in
+//! small letters, and else a line of SMTP, to be sent as it is; between 354 and the dot all of it
+//! is. The tutor never sends anything itself. A student who goes ways of their own gets notes all
+//! the same.
 
 mod lesson;
+mod typed;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +27,8 @@ use crate::base::{Leg, Printable};
 use crate::explain::{Comment, Commentator};
 use crate::journal::{Side, Sign};
 use lesson::{Step, lessons};
+
+pub use typed::Typed;
 
 /// Columns of what the tutor says.
 const COLUMNS: usize = 76;
@@ -33,11 +39,24 @@ pub struct Tutor {
     lesson: usize,
     step: usize,
     commentator: Commentator,
+    heard: Heard,
+}
+
+/// Whose turn it is in the student's session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Heard {
+    /// The server is to speak, or to end what it says.
+    Waiting,
+    /// The last line of a reply: the student's turn.
+    Answer,
+    /// 354: lines of the message come, up to the dot.
+    GoAhead,
 }
 
 impl Default for Tutor {
     fn default() -> Tutor {
-        Tutor { lesson: 0, step: 0, commentator: Commentator::new(Leg::In) }
+        let commentator = Commentator::new(Leg::In);
+        Tutor { lesson: 0, step: 0, commentator, heard: Heard::Waiting }
     }
 }
 
@@ -53,16 +72,70 @@ impl Tutor {
         Some(Tutor { lesson, ..Tutor::default() })
     }
 
-    /// The first words: how a student gets to this address of the server.
-    pub fn welcome(&self, address: &str) -> Vec<String> {
+    /// The first words.
+    pub fn welcome(&self) -> Vec<String> {
+        let mut words = Words::default();
+        words.say(
+            "You speak with the server by hand, and are told what happened and why. What you \
+             type goes to it as it is; words in small letters are for the tutor: hint, skip, \
+             lesson N, quit (help has all).",
+        );
+        self.announce(&mut words);
+        words.lines
+    }
+
+    /// What to do with a session that is spoken elsewhere: at this address of the server.
+    pub fn watch(&self, address: &str) -> Vec<String> {
         let address = Printable::bounded(address, 80);
         let mut words = Words::default();
         words.say(&format!(
-            "The tutor follows a session that you speak by hand. Open another terminal and say \
-             `telnet {address}`, or `nc -C {address}`; lines end with CR and LF."
+            "Open another terminal and say `telnet {address}`, or `nc -C {address}`; lines end \
+             with CR and LF. The next session that begins is taken for yours."
         ));
-        self.announce(&mut words);
         words.lines
+    }
+
+    /// `help`: the words that are for the tutor.
+    pub fn help(&self) -> Vec<String> {
+        let mut words = Words::default();
+        for (word, what) in typed::WORDS {
+            words.wrapped(&format!("{word:<16}"), what);
+        }
+        words.say("Anything else goes to the server; so does QUIT in capital letters.");
+        for (number, title) in (1..).zip(Tutor::titles()) {
+            words.wrapped(&format!("lesson {number:<9}"), title);
+        }
+        words.lines
+    }
+
+    /// `lesson N`: at its beginning, in the session that goes on.
+    pub fn go_to(&mut self, number: usize) -> Vec<String> {
+        let mut words = Words::default();
+        match number.checked_sub(1).filter(|lesson| *lesson < lessons().len()) {
+            Some(lesson) => {
+                (self.lesson, self.step) = (lesson, 0);
+                self.announce(&mut words);
+            }
+            None => words.say(&format!("There are lessons 1 to {}.", lessons().len())),
+        }
+        words.lines
+    }
+
+    /// The server has said all that it has to say for now.
+    pub fn is_answered(&self) -> bool {
+        self.heard != Heard::Waiting
+    }
+
+    /// A line was sent to the server: it is to answer now, unless the line is one of a message.
+    pub fn sent(&mut self, line: &str) {
+        if !(self.takes_content() && line != ".") {
+            self.heard = Heard::Waiting;
+        }
+    }
+
+    /// What is typed now is a line of the message.
+    pub fn takes_content(&self) -> bool {
+        self.heard == Heard::GoAhead
     }
 
     /// All lessons are done.
@@ -73,6 +146,7 @@ impl Tutor {
     /// The student's session begins: what comes before its greeting is forgotten.
     pub fn connected(&mut self) -> Vec<String> {
         self.commentator = Commentator::new(Leg::In);
+        self.heard = Heard::Waiting;
         Vec::new()
     }
 
@@ -83,8 +157,14 @@ impl Tutor {
         for breach in &comment.breaches {
             words.mark("**", &format!("{} ({})", breach.what, breach.rfc));
         }
-        if matches!(sign, Sign::Said { side: Side::Server, .. }) {
-            self.answered(&comment, &mut words);
+        match (sign, &comment.answered) {
+            (Sign::Said { side: Side::Server, .. }, Some((_, code))) => {
+                self.heard = if *code == 354 { Heard::GoAhead } else { Heard::Answer };
+                self.answered(&comment, &mut words);
+            }
+            // Something came that is no line: content, and with it the end of it.
+            (Sign::Said { .. }, _) => self.heard = Heard::Waiting,
+            (Sign::Event, _) => {}
         }
         words.lines
     }
@@ -141,6 +221,7 @@ impl Tutor {
         // A reply on the way to what the step wants: 354 before the dot, say.
         words.say(&format!("{}.", comment.note));
         if *code >= 400 {
+            words.blank();
             announce_step(step, words);
         }
     }
@@ -148,7 +229,10 @@ impl Tutor {
     fn advance(&mut self, words: &mut Words) {
         self.step += 1;
         match self.current() {
-            Some(step) => announce_step(step, words),
+            Some(step) => {
+                words.blank();
+                announce_step(step, words);
+            }
             None => self.next_lesson(words),
         }
     }

@@ -22,8 +22,8 @@ fn hear(tutor: &mut Tutor, script: &[&str]) -> Vec<String> {
 #[test]
 fn a_lesson_done_as_told() {
     let mut tutor = Tutor::default();
-    let welcome = tutor.welcome("127.0.0.1 2525").join("\n");
-    assert!(welcome.contains("telnet 127.0.0.1 2525") && welcome.contains("Lesson 1 of 4"));
+    assert!(tutor.welcome().join("\n").contains("Lesson 1 of 4"));
+    assert!(tutor.watch("127.0.0.1 2525").join("\n").contains("telnet 127.0.0.1 2525"));
     let words = hear(
         &mut tutor,
         &[
@@ -56,7 +56,7 @@ fn a_slip_is_explained_and_the_step_said_again() {
     let mut tutor = Tutor::default();
     let script = ["S:220 x", "C:EHLO x", "S:250 x", "C:RCPT TO:<a@b>", "S:503 5.5.1 no"];
     let words = hear(&mut tutor, &script);
-    let tail = words[words.len() - 5..].join("\n");
+    let tail = words[words.len() - 6..].join("\n");
     assert!(tail.contains("** RCPT before MAIL (RFC 5321 section 4.1.4)"), "{tail}");
     assert!(tail.contains("no, for RCPT: the same will not work later"), "{tail}");
     assert!(tail.ends_with("    MAIL FROM:<ann@example.org>"), "{tail}");
@@ -75,11 +75,50 @@ fn lessons_can_be_chosen_and_skipped() {
     assert_eq!(Tutor::titles().count(), 4);
     assert!(Tutor::at_lesson(0).is_none() && Tutor::at_lesson(5).is_none());
     let mut tutor = Tutor::at_lesson(4).unwrap();
-    assert!(tutor.welcome("x").join("\n").contains("Without the dot"));
+    assert!(tutor.welcome().join("\n").contains("Without the dot"));
+    assert!(tutor.go_to(2).join("\n").contains("Lesson 2 of 4"));
+    assert_eq!(tutor.go_to(9), ["There are lessons 1 to 4."]);
+    assert!(tutor.go_to(4).join("\n").contains("Without the dot"));
     assert!(tutor.skip().join("\n").contains("You have done all lessons."));
     assert!(tutor.is_done() && tutor.hint() == ["All lessons are done."]);
     assert_eq!(tutor.skip(), ["You have done all lessons."]);
     hear(&mut tutor, &["S:220 x", "C:NOOP", "S:250 ok"]);
+}
+
+#[test]
+fn small_letters_are_for_the_tutor() {
+    let mut tutor = Tutor::default();
+    assert_eq!(tutor.typed("", false), Typed::Connect);
+    assert_eq!(tutor.typed("", true), Typed::Line);
+    for line in ["QUIT", "EHLO x", "mail from:<a@b>", "HELP", "hint me", ".", "Hint"] {
+        assert_eq!(tutor.typed(line, true), Typed::Line, "{line}");
+    }
+    assert_eq!(tutor.typed(" quit ", true), Typed::Leave);
+    assert_eq!(tutor.typed("watch i7", true), Typed::Watch("i7".into()));
+    assert_eq!(tutor.typed("explain 503", true), Typed::Command);
+    for (line, words) in [
+        ("hint", "Connect now."),
+        ("lesson 3", "Envelope"),
+        ("lesson x", "1 to 4"),
+        ("help", "watch [ID]"),
+    ] {
+        let Typed::Words(said) = tutor.typed(line, true) else { panic!("{line}") };
+        assert!(said.join(" ").contains(words), "{line}: {said:?}");
+    }
+    // In a message there are no words for the tutor.
+    let script = ["S:220 x", "C:EHLO x", "S:250 x", "C:MAIL FROM:<a@b>", "S:250 ok"];
+    hear(&mut tutor, &script);
+    assert!(tutor.is_answered() && !tutor.takes_content());
+    for line in ["C:RCPT TO:<c@d>", "S:250 ok", "C:DATA"] {
+        let (side, text) = line.split_at(2);
+        let side = if side == "C:" { Side::Client } else { Side::Server };
+        tutor.hear(said(side), text.as_bytes());
+    }
+    assert!(!tutor.is_answered());
+    tutor.hear(said(Side::Server), b"354 go");
+    assert!(tutor.takes_content());
+    assert_eq!(tutor.typed("quit", true), Typed::Line);
+    assert_eq!(tutor.typed("quit", false), Typed::Leave);
 }
 
 #[test]

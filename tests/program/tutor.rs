@@ -1,11 +1,17 @@
-//! A student who does what the tutor says, against the built program: each lesson can be done.
+//! A student who does what the tutor says, against the built program: each lesson can be done, and
+//! `tutor` can be spoken with.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Stdio};
 
 use mailflux::journal::{Side, Sign};
 use mailflux::tutor::Tutor;
 
 use crate::client::Client;
 use crate::next::Next;
-use crate::server::Setup;
+use crate::pty::Terminal;
+use crate::server::{Setup, free_address, program};
+use crate::wait_for;
 
 /// What the tutor wants typed: the indented lines of its hint.
 fn to_type(tutor: &Tutor) -> Vec<String> {
@@ -61,4 +67,168 @@ fn every_lesson_can_be_done() {
     }
     // One message from the first lesson, two recipients of the third, one without a dot.
     next.wait(3);
+}
+
+fn begin(setup: &Setup, args: &[&str]) -> Child {
+    let mut command = program();
+    command.args(["ctl", "--socket", "spool/control.sock", "tutor"]).args(args);
+    command.current_dir(setup.dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().unwrap()
+}
+
+/// What comes of lines that are all typed at once.
+fn typed(setup: &Setup, args: &[&str], lines: &str) -> String {
+    let mut tutor = begin(setup, args);
+    tutor.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    let mut said = String::new();
+    tutor.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
+    assert!(tutor.wait().unwrap().success(), "{said}");
+    said
+}
+
+fn in_order(text: &str, words: &[&str]) {
+    let mut rest = text;
+    for word in words {
+        let (_, behind) = rest.split_once(word).unwrap_or_else(|| panic!("no '{word}' in {rest}"));
+        rest = behind;
+    }
+}
+
+const MESSAGE: &str = "EHLO student.example\nMAIL FROM:<ann@example.org>\n\
+    RCPT TO:<bob@example.net>\nDATA\nSubject: hello\n\nhint\nMy first.\n.\n";
+
+#[test]
+fn a_session_is_spoken_line_by_line() {
+    let next = Next::new();
+    let setup = Setup::new(next.address);
+    let _server = setup.start();
+    // Lines before the greeting wait; the end of the input leaves.
+    let said = typed(&setup, &[], &format!("{MESSAGE}explain 250\nSTARTTLS\nQUIT\n"));
+    in_order(
+        &said,
+        &[
+            "Lesson 1 of 4",
+            "(Enter connects) EHLO student.example",
+            "<- 220 mx.example.org",
+            "<- 250-mx.example.org",
+            "smtp: MAIL FROM:<ann@example.org>",
+            "A transaction is open now.",
+            "smtp: DATA",
+            "<- 354",
+            "text: hint",
+            "'hint' is in the message now",
+            "text: .",
+            "This is the 250 that counts.",
+            "250 (reply code; also: OK)",
+            "Not sent: after STARTTLS",
+            "221, and the connection is closed.",
+            "Lesson 2 of 4",
+            "You have left the tutor.",
+        ],
+    );
+    // The next server is on this machine: practice arrives there.
+    let text = next.wait(1)[0].text();
+    assert!(text.contains("\r\nSubject: hello\r\n\r\nhint\r\nMy first.\r\n"), "{text}");
+    let said = typed(&setup, &["2"], "\nRCPT TO:<bob@example.net>\nlesson 4\nskip\nquit\nEHLO x\n");
+    in_order(
+        &said,
+        &["Lesson 2 of 4", "** RCPT before ", "503: a good command", "Without the dot"],
+    );
+    assert!(said.contains("all lessons") && !said.contains("EHLO x"), "{said}");
+    assert_eq!(setup.ctl(&["tutor", "9"]).2, "there are lessons 1 to 4\n");
+}
+
+/// BDAT has no reply until all of its octets have come.
+#[test]
+fn the_server_may_wait_for_more() {
+    let next = Next::new();
+    let setup = Setup::new(next.address);
+    let _server = setup.start();
+    let lines = "EHLO x\nMAIL FROM:<ann@example.org>\nRCPT TO:<bob@example.net>\n\
+        BDAT 7 LAST\nhello\nVRFY bob\nQUIT\nquit\n";
+    let said = typed(&setup, &["4"], lines);
+    in_order(&said, &["Seven octets, no dot", "252: it does not say", "done all lessons"]);
+    next.wait(1);
+}
+
+#[test]
+fn practice_reaches_nobody() {
+    // Nobody listens, and it is not this machine.
+    let setup = Setup::new("192.0.2.1:25".parse().unwrap());
+    let _server = setup.start();
+    let mut tutor = begin(&setup, &[]);
+    let mut stdin = tutor.stdin.take().unwrap();
+    stdin.write_all(MESSAGE.as_bytes()).unwrap();
+    let queue = || setup.say(&["queue"]);
+    wait_for("the message", || queue().contains("1 message").then_some(()));
+    assert!(queue().contains("held"), "{}", queue());
+    stdin.write_all(b"show q1 raw\nquit\n").unwrap();
+    let mut said = String::new();
+    tutor.stdout.as_mut().unwrap().read_to_string(&mut said).unwrap();
+    assert!(tutor.wait().unwrap().success());
+    in_order(&said, &["No mail leaves the lesson: q1 is held", "My first."]);
+    wait_for("the end of the practice", || queue().contains("no messages").then_some(()));
+
+    // A student who is torn away leaves nothing either.
+    let mut tutor = begin(&setup, &[]);
+    tutor.stdin.as_mut().unwrap().write_all(MESSAGE.as_bytes()).unwrap();
+    wait_for("the message", || queue().contains("1 message").then_some(()));
+    tutor.kill().unwrap();
+    tutor.wait().unwrap();
+    wait_for("the end of the practice", || queue().contains("no messages").then_some(()));
+    wait_for("the end of the session", || {
+        setup.say(&["sessions"]).contains("no sessions").then_some(())
+    });
+}
+
+#[test]
+fn a_session_with_telnet_is_watched() {
+    let setup = Setup::new(free_address());
+    let _server = setup.start();
+    let mut tutor = begin(&setup, &[]);
+    let mut stdin = tutor.stdin.take().unwrap();
+    let mut said = BufReader::new(tutor.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut until = |words: &str| {
+        let found = said.find(|line| line.contains(words));
+        found.unwrap_or_else(|| panic!("no '{words}'"))
+    };
+    stdin.write_all(b"watch\n").unwrap();
+    until("telnet 127.0.0.1 ");
+    until("is taken for");
+    let mut client = Client::connect(setup.address).unwrap();
+    until("Your session is i");
+    client.command("RCPT TO:<bob@example.net>").expect(503);
+    until("-> RCPT TO:<bob@example.net>");
+    until("** RCPT before ");
+    drop(client);
+    until("Connect again");
+    stdin.write_all(b"watch i999\nquit\n").unwrap();
+    until("No inbound session i999 goes on.");
+    until("You have left");
+    assert!(tutor.wait().unwrap().success());
+}
+
+#[test]
+fn the_console_has_a_tutor() {
+    let next = Next::new();
+    let setup = Setup::new(next.address);
+    let _server = setup.start();
+    let mut terminal = Terminal::new(80, 24);
+    let mut command = program();
+    command.args(["attach", "--socket", "spool/control.sock"]).current_dir(setup.dir.path());
+    command.env("TERM", "xterm");
+    let mut console = terminal.start(command.env("XDG_STATE_HOME", setup.dir.path()));
+    terminal.shows("Ctrl-D leaves it running");
+    terminal.send("tutor\r");
+    terminal.shows("(Enter connects)");
+    terminal.send("\r");
+    terminal.shows("smtp: ");
+    terminal.send("RCPT TO:<x@example.net>\r");
+    terminal.shows("** RCPT before ");
+    terminal.shows("<- 503 5.5.1");
+    // Leaving it leaves the console where it was.
+    terminal.send("\x04");
+    terminal.shows("You have left the tutor.");
+    terminal.send("\x04");
+    assert_eq!(console.ends(&mut terminal).code(), Some(0));
 }

@@ -217,7 +217,10 @@ fn prompt(grid: &mut Grid, layout: Layout, console: &Console) -> (usize, usize) 
             let label = format!("({failed}history: {}) ", search.pattern);
             (label, console.editor.chars().to_vec(), console.editor.cursor())
         }
-        _ => (PROMPT.to_owned(), console.editor.chars().to_vec(), console.editor.cursor()),
+        _ => {
+            let prompt = console.talk.as_ref().map_or(PROMPT, |talk| talk.prompt.as_str());
+            (prompt.to_owned(), console.editor.chars().to_vec(), console.editor.cursor())
+        }
     };
     let most = grid.columns();
     let start = grid.put(row, 0, most, Style::Prompt, &label);
@@ -258,6 +261,9 @@ fn hint_words(console: &Console) -> String {
             return format!("{found}: {}   n older  N newer  Esc ends", find.pattern);
         }
         None => {}
+    }
+    if console.talk.is_some() {
+        return "for the tutor: hint  skip  lesson N  explain WORD  help  quit".into();
     }
     let line = console.editor.text();
     if let Some(hint) = hint(&line) {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::hand::Handing;
 use super::messages::{AGES, age_place, listed};
 use super::probe::Probing;
+use super::tutor::Tutoring;
 use super::watch::Reader;
 use super::{Answer, Asker, Refusal};
 use crate::base::{Printable, Time};
@@ -41,6 +42,8 @@ pub enum Job {
     Follow(Following),
     /// A file for the asker.
     Hand(Handing),
+    /// `tutor`
+    Tutor(Box<Tutoring>),
 }
 
 /// A walk over all messages.
@@ -103,6 +106,7 @@ impl Job {
         match self {
             Job::Follow(_) => true,
             Job::Probe(probing) => probing.waits(),
+            Job::Tutor(tutoring) => tutoring.waits(),
             _ => false,
         }
     }
@@ -146,6 +150,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 }
                 Ok(done)
             }
+            Job::Tutor(tutoring) => Ok(self.tutor(tutoring, id, json, asker)),
             Job::Probe(probing) => self.await_probe(probing, (id, json), asker),
             Job::Follow(following) => {
                 if let Some((items, dropped)) =

@@ -30,6 +30,7 @@ mod settings;
 mod show;
 mod socket;
 mod status;
+mod tutor;
 mod watch;
 
 use std::collections::VecDeque;
@@ -146,6 +147,7 @@ impl Asker {
     pub fn news_due(&self, newest: u64) -> Option<Time> {
         let followed = match &self.job {
             Some(Working { job: Job::Follow(follow), .. }) => Some(&follow.reader),
+            Some(Working { job: Job::Tutor(tutoring), .. }) => Some(&tutoring.reader),
             _ => None,
         };
         let readers = followed.into_iter().chain(self.watching.as_ref().map(|w| &w.reader));
@@ -157,14 +159,38 @@ impl Asker {
         self.watching.as_ref().map_or(Time::NEVER, |watching| watching.next_snapshot)
     }
 
-    /// When it is to be looked at again, whatever happens, while it waits for a probe.
-    pub fn probe_due(&self, now: Time) -> Option<Time> {
+    /// When its job is to be looked at again, whatever happens.
+    pub fn job_due(&self, now: Time) -> Option<Time> {
         match &self.job {
+            Some(Working { job: Job::Tutor(tutoring), .. }) => Some(tutoring.due()),
             Some(Working { job: Job::Probe(probing), .. }) => {
                 Some(probing.until().min(now.after(probe::LOOK)))
             }
             _ => None,
         }
+    }
+
+    /// It is in conversation: what it is told is answered by what it says.
+    pub fn is_talking(&self) -> bool {
+        matches!(&self.job, Some(Working { job: Job::Tutor(_), .. }))
+    }
+
+    /// What it says in a conversation goes before other requests: none can be done meanwhile.
+    fn hear_said(&mut self) {
+        let Some(Working { id, job: Job::Tutor(tutoring), .. }) = &mut self.job else { return };
+        if !tutoring.waits() {
+            return;
+        }
+        let said = |request: &Request| matches!(request, Request::Say { id: to, .. } if to == id);
+        let Some(at) = self.waiting.iter().position(said) else { return };
+        if let Some(Request::Say { line, .. }) = self.waiting.remove(at) {
+            tutoring.hear_student(line);
+        }
+    }
+
+    fn has_said(&self, id: u64) -> bool {
+        let said = |request: &Request| matches!(request, Request::Say { id: to, .. } if *to == id);
+        self.is_talking() && self.waiting.iter().any(said)
     }
 
     /// It watches what happens.
@@ -195,6 +221,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// Does a slice of what an asker wants; true when there is more to be done at once. To be
     /// called only while the asker takes what it is told.
     pub fn serve(&mut self, asker: &mut Asker) -> bool {
+        asker.hear_said();
         if let Some(mut working) = asker.job.take() {
             let Working { id, json, .. } = working;
             match self.work(&mut working.job, (id, json), asker) {
@@ -207,11 +234,13 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 Some(Request::Run { id, line, json }) => self.begin_command(asker, id, &line, json),
                 Some(Request::Watch { backlog }) => self.watch(asker, backlog),
                 // These do not wait: see `ask`.
-                Some(Request::Give { .. } | Request::CannotGive { .. }) | None => {}
+                Some(Request::Give { .. } | Request::CannotGive { .. }) => {}
+                // The conversation ended before it was heard.
+                Some(Request::Say { .. }) | None => {}
             }
         }
         match &asker.job {
-            Some(working) => !working.job.waits(),
+            Some(working) => !working.job.waits() || asker.has_said(working.id),
             None => !asker.waiting.is_empty(),
         }
     }
@@ -269,6 +298,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Pause | Command::Resume => {
                 return Err(Refusal::new("only a console has a view to pause: 'mailflux attach'"));
             }
+            Command::Tutor { lesson } => self.begin_tutor(lesson, asker)?,
             Command::Annotate(on) => self.annotate(on, asker).into(),
             Command::Queue { age: true, filter } => Answer::Job(Job::ages(filter)),
             Command::Queue { age: false, filter } => Answer::Job(Job::listing(filter)),

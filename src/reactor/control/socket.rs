@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::Asker;
+use super::{Asker, Job};
 use crate::base::{Now, Printable, Time};
 use crate::control::{MAX_REQUEST, Request, Told};
 use crate::reactor::Reactor;
@@ -179,7 +179,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             return After::Gone;
         }
         let finished = asking.ended && !asking.asker.is_busy() && !asking.asker.is_watching();
-        if finished || (asking.ended && asking.asker.is_watching()) {
+        let left = asking.asker.is_watching() || asking.asker.is_talking();
+        if finished || (asking.ended && left) {
             asking.link.close(now.time);
         }
         if asking.link.phase != Phase::Open {
@@ -218,7 +219,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// Lets go of what an asker holds outside itself.
     pub fn release_asker(&mut self, mut asker: Asker) {
         self.give_notes(&mut asker, false);
-        let follows = matches!(asker.job, Some(working) if working.job.listens());
+        let follows = asker.job.as_ref().is_some_and(|working| working.job.listens());
+        if let Some(Job::Tutor(mut tutoring)) = asker.job.take().map(|working| working.job) {
+            self.leave_tutor(&mut tutoring);
+        }
         for listens in [follows, asker.watching.is_some()] {
             if listens {
                 self.core.journal.feed().unsubscribe();
@@ -234,7 +238,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         for i in 0..self.askers.len() {
             let Some(Slot::Asking(asking)) = self.slots.get_mut(self.askers[i]) else { continue };
             let news = asking.asker.news_due(newest);
-            if let Some(due) = news.into_iter().chain(asking.asker.probe_due(now)).min() {
+            if let Some(due) = news.into_iter().chain(asking.asker.job_due(now)).min() {
                 self.timers.arm(asking.link.token, due, &mut asking.link.armed);
             }
         }

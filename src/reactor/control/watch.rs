@@ -16,6 +16,8 @@ use crate::spool::Disk;
 
 /// Between two portions of the feed: often enough for the eye, seldom enough for full load.
 const FEED_EVERY: Duration = Duration::from_millis(50);
+/// Between two looks of a tutor.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Between two snapshots.
 const SNAPSHOT_EVERY: Duration = Duration::from_millis(500);
 /// Items told at once.
@@ -35,6 +37,11 @@ impl Reader {
     /// From the number on.
     pub fn new(seq: u64) -> Reader {
         Reader { seq, next: Time::ZERO }
+    }
+
+    /// Goes by all items, for who looks elsewhere for what they are.
+    pub fn pass(&mut self, newest: u64, now: Now) {
+        (self.seq, self.next) = (newest, now.time.after(LOOK_EVERY));
     }
 
     /// The items since the last time, with notes or without, and how many more there were: they
