@@ -12,6 +12,7 @@ pub mod control;
 pub mod demo;
 pub mod dns;
 pub mod explain;
+pub mod history;
 pub mod journal;
 pub mod logger;
 pub mod message;

@@ -70,6 +70,12 @@ impl Wall {
         Wall(self.0.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// This time and a while less.
+    #[must_use]
+    pub fn before(self, wait: Duration) -> Wall {
+        Wall(self.0.saturating_sub(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// How long ago `earlier` was; zero when the clock was set back meanwhile.
     pub fn since(self, earlier: Wall) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -188,7 +188,7 @@ mod tests {
             errors("[\x1b[2J]"),
             ["m.ini:1: unknown section [\\x1b[2J]; there are [server], \
             [listener], [tls], [next_server], [routes], [aliases], [filter], [dns], [queue], \
-            [auth], [sink], [log]"]
+            [auth], [sink], [insight], [log]"]
         );
     }
 

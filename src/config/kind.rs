@@ -48,6 +48,8 @@ pub enum Kind {
         /// The longest.
         max: Duration,
     },
+    /// `AGE, SIZE`: how much of something is kept; 0 for nothing.
+    Keep,
     /// `yes` or `no`.
     Switch,
     /// One of these words.
@@ -89,6 +91,8 @@ pub enum Value {
     Number(u64),
     /// Of a duration.
     Duration(Duration),
+    /// Of how much is kept: for how long, and how many octets.
+    Keep(Duration, u64),
     /// Of a switch.
     Switch(bool),
     /// Of names.
@@ -120,6 +124,7 @@ impl fmt::Display for Kind {
             Kind::Duration { min, max } => {
                 write!(f, "duration, {} to {}", show_duration(*min), show_duration(*max))
             }
+            Kind::Keep => f.write_str("AGE, SIZE; or 0"),
             Kind::Switch => f.write_str("yes or no"),
             Kind::Choice(words) => f.write_str(&words.join(", ")),
             Kind::LogFilter => f.write_str("filter, such as `info` or `warn,smtp=debug`"),
@@ -164,6 +169,9 @@ impl Kind {
                 .filter(|d| (*min..=*max).contains(d))
                 .map(Value::Duration)
                 .ok_or_else(|| format!("'{text}' is not a {self}; write it like 15s, 5m or 1h")),
+            Kind::Keep => keep(text).ok_or_else(|| {
+                format!("'{text}' is not an age and a size; write it like 1d, 256M, or 0 for none")
+            }),
             Kind::Switch => switch(text),
             Kind::Choice(words) => choice(text, words),
             Kind::LogFilter => log_filter(text),
@@ -183,6 +191,18 @@ impl Kind {
 /// The file has no comments behind values, since passwords may contain any character.
 fn with_comment_hint(error: String) -> String {
     format!("{error} (comments stand on lines of their own)")
+}
+
+/// An age of up to a year and a size of a megabyte to a terabyte, or 0.
+fn keep(text: &str) -> Option<Value> {
+    const YEAR: Duration = Duration::from_secs(366 * 86400);
+    if text == "0" {
+        return Some(Value::Keep(Duration::ZERO, 0));
+    }
+    let (age, size) = text.split_once(',')?;
+    let age = parse_duration(age.trim()).filter(|age| !age.is_zero() && *age <= YEAR)?;
+    let size = parse_size(size.trim()).filter(|size| (1 << 20..=1 << 40).contains(size))?;
+    Some(Value::Keep(age, size))
 }
 
 /// Digits and nothing else.

@@ -11,9 +11,9 @@ use super::load::Sources;
 use super::nearest;
 use super::settings::{Settings, Source};
 use super::typed::{
-    AuthSettings, Config, ListenerAuth, ListenerSettings, ListenerTls, LogSettings,
-    NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings, SinkSettings, Terms,
-    TlsPolicy, TlsSettings, Way,
+    AuthSettings, Config, InsightSettings, ListenerAuth, ListenerSettings, ListenerTls,
+    LogSettings, NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings, SinkSettings,
+    Terms, TlsPolicy, TlsSettings, Way,
 };
 use crate::auth::Users;
 use crate::base::LogFormat;
@@ -43,6 +43,7 @@ impl Config {
         let filters = maker.filters(&next_servers);
         let dns = maker.dns();
         let queue = maker.queue();
+        let insight = maker.insight();
         let log = maker.log();
         if next_servers.is_empty() {
             maker.complain(&Source::Default, NO_NEXT_SERVER);
@@ -62,6 +63,7 @@ impl Config {
             queue,
             auth,
             sink,
+            insight,
             log,
             settings,
             sources,
@@ -367,6 +369,13 @@ impl Maker<'_> {
         let listen = self.addresses("sink", "listen");
         let store = self.path("sink", "store");
         (!listen.is_empty()).then_some(SinkSettings { listen, store })
+    }
+
+    fn insight(&self) -> InsightSettings {
+        match self.value("insight", "history") {
+            Value::Keep(age, size) => InsightSettings { age, size },
+            other => unreachable!("insight.history is no bounds but {other:?}"),
+        }
     }
 
     fn log(&self) -> LogSettings {

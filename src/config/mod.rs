@@ -31,7 +31,7 @@ pub use save::{Change, save_lines};
 pub use settings::{Row, Settings, Source, unknown_setting};
 pub use system::SystemNames;
 pub use typed::{
-    AuthSettings, Config, DnsSettings, ListenerAuth, ListenerSettings, ListenerTls, LogSettings,
-    NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings, SinkSettings, Terms,
-    TlsPolicy, TlsSettings, Way,
+    AuthSettings, Config, DnsSettings, InsightSettings, ListenerAuth, ListenerSettings,
+    ListenerTls, LogSettings, NextServerSettings, QueueSettings, Route, RouteKey, ServerSettings,
+    SinkSettings, Terms, TlsPolicy, TlsSettings, Way,
 };

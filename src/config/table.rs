@@ -292,11 +292,22 @@ const SINK: &[Setting] = &[
 ];
 
 #[rustfmt::skip]
+const INSIGHT: &[Setting] = &[
+    row("history", Kind::Keep, Is("1d, 256M"),
+        "how long and how much of past dialogue is kept in the spool's folder `history`; 0: none")
+        .live(),
+];
+
 const LOG: &[Setting] = &[
-    row("level", Kind::LogFilter, Is("info"),
-        "what is logged, in env_logger's filter syntax; MAILFLUX_LOG overrides").live(),
-    row("format", Kind::Choice(&["text", "json"]), Is("text"),
-        "lines for people or for programs").live(),
+    row(
+        "level",
+        Kind::LogFilter,
+        Is("info"),
+        "what is logged, in env_logger's filter syntax; MAILFLUX_LOG overrides",
+    )
+    .live(),
+    row("format", Kind::Choice(&["text", "json"]), Is("text"), "lines for people or for programs")
+        .live(),
 ];
 
 /// All sections, in the order in which people read them.
@@ -370,6 +381,12 @@ pub const SECTIONS: &[Section] = &[
         naming: Naming::Plain,
         keys: Keys::Fixed(SINK),
         help: "A built-in next server for trials: it accepts everything.",
+    },
+    Section {
+        name: "insight",
+        naming: Naming::Plain,
+        keys: Keys::Fixed(INSIGHT),
+        help: "What is remembered of past dialogue, for `session`, `show`, `analyse` and `export`.",
     },
     Section {
         name: "log",

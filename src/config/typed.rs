@@ -37,6 +37,8 @@ pub struct Config {
     pub auth: AuthSettings,
     /// `[sink]`; none when it is off.
     pub sink: Option<SinkSettings>,
+    /// `[insight]`.
+    pub insight: InsightSettings,
     /// `[log]`.
     pub log: LogSettings,
     /// What all that was made of, with sources.
@@ -107,6 +109,30 @@ pub struct NextServerSettings {
 }
 
 impl NextServerSettings {
+    /// A server that is named by its address alone: TLS where it is offered, no login.
+    pub fn visited(host: &str, port: u16) -> NextServerSettings {
+        let terms = Terms {
+            messages: None,
+            way: Way::Host,
+            rate: None,
+            rewrite_sender: None,
+            rewrite_from: None,
+        };
+        let tls = if port == 465 { TlsPolicy::Implicit } else { TlsPolicy::Opportunistic };
+        NextServerSettings {
+            name: format!("{host}:{port}"),
+            host: host.to_owned(),
+            port,
+            tls,
+            verify: false,
+            ca_file: None,
+            connections: 1,
+            terms,
+            login: None,
+            is_sink: false,
+        }
+    }
+
     /// Its section in the file: `next_server` or `next_server.NAME`.
     pub fn section(&self) -> String {
         match self.name.as_str() {
@@ -270,6 +296,15 @@ pub struct SinkSettings {
     pub listen: Vec<SocketAddr>,
     /// The Maildir in which it keeps mail; none: it discards.
     pub store: Option<PathBuf>,
+}
+
+/// What is remembered of past dialogue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InsightSettings {
+    /// How long; zero: nothing is.
+    pub age: Duration,
+    /// How many octets.
+    pub size: u64,
 }
 
 /// The log.

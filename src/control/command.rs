@@ -85,6 +85,24 @@ pub enum Command {
         /// Where, in the process that asks.
         file: String,
     },
+    /// `resend QID via=HOST:PORT`
+    Resend {
+        /// Which message, by its counter.
+        message: u64,
+        /// Where to.
+        via: (String, u16),
+    },
+    /// `replay FILE to HOST:PORT [pace=…] [compare=…]`
+    Replay {
+        /// An export, in the process that asks.
+        file: String,
+        /// Where to.
+        via: (String, u16),
+        /// How fast.
+        pace: Pace,
+        /// Replies that differ in any octet, not in their codes alone, are told.
+        bytes: bool,
+    },
     /// `flush`
     Flush,
     /// `break …`
@@ -191,6 +209,15 @@ pub enum Recorded {
     Session(SessionId),
     /// A message, by its counter.
     Message(u64),
+}
+
+/// How fast `replay` speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// With the pauses that were recorded.
+    Recorded,
+    /// Each command as soon as it can be said.
+    AtOnce,
 }
 
 /// How `export` writes.
@@ -304,6 +331,14 @@ pub enum Analysis {
     Codes,
     /// Of messages.
     Sizes,
+    /// After how many attempts messages were done.
+    Retries,
+    /// The busiest minutes.
+    Busiest,
+    /// How much was inside TLS.
+    Tls,
+    /// Who writes to whom.
+    Pairs,
 }
 
 /// `config get|set|diff|save|reload`

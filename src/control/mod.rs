@@ -19,7 +19,7 @@ mod tests;
 
 pub use command::{
     Analysis, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction,
-    NewFilter, NextCommand, Recorded, SessionView, ShowPart, Which,
+    NewFilter, NextCommand, Pace, Recorded, SessionView, ShowPart, Which,
 };
 pub use debug::{ADD_LIST_DELETE, BreakCommand};
 pub use docs::commands_page;

@@ -2,13 +2,13 @@
 //! completion and the parser come from it. A verb stands here when it does something.
 
 use super::command::{
-    Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Recorded,
+    Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Pace, Recorded,
     SessionView, ShowPart, Which,
 };
 use super::debug;
 use super::filters::{FILTERS, check, filter};
 use super::parse::{Args, CommandError, one_of};
-use crate::base::{Address, nearest};
+use crate::base::{Address, Domain, nearest};
 
 /// A verb.
 #[derive(Debug)]
@@ -29,7 +29,20 @@ const SESSION_VIEWS: &[&str] = &["ladder", "raw", "hex"];
 const SHOW_PARTS: &[&str] = &["envelope", "headers", "mime", "hops", "attempts", "lint", "raw"];
 const FORMS: &[&str] = &["text", "json", "eml", "pcap", "dialog"];
 const CONFIGS: &[&str] = &["get", "set", "diff", "save", "reload"];
-const ANALYSES: &[&str] = &["latency", "senders", "recipients", "clients", "codes", "sizes"];
+const ANALYSES: &[&str] = &[
+    "latency",
+    "senders",
+    "recipients",
+    "clients",
+    "codes",
+    "sizes",
+    "retries",
+    "busiest",
+    "tls",
+    "pairs",
+];
+const PACES: &[&str] = &["recorded", "at-once"];
+const COMPARISONS: &[&str] = &["code", "bytes"];
 const NEXTS: &[&str] = &["list", "probe", "pause", "resume"];
 const ON_OFF: &[&str] = &["on", "off"];
 /// What can be traced.
@@ -174,6 +187,25 @@ pub static VERBS: &[Verb] = &[
         parse: export,
     },
     Verb {
+        name: "resend",
+        usage: "resend QID via=HOST:PORT",
+        help: "send a copy of a message to another server, once; the message stays as it is",
+        objects: &["via="],
+        parse: |args| {
+            let message = args.message()?;
+            let [via] = args.pairs(["via"])?;
+            let via = via.ok_or_else(|| args.wanted("via=HOST:PORT"))?;
+            Ok(Command::Resend { message, via: via.read("HOST:PORT", host_and_port)? })
+        },
+    },
+    Verb {
+        name: "replay",
+        usage: "replay FILE to HOST:PORT [pace=recorded|at-once] [compare=code|bytes]",
+        help: "say again what a recorded client said, and show the replies that differ",
+        objects: &["to", "pace=", "compare="],
+        parse: replay,
+    },
+    Verb {
         name: "confirm",
         usage: "confirm",
         help: "do what the command before asked to have confirmed",
@@ -238,7 +270,8 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "analyse",
-        usage: "analyse latency|senders|recipients|clients|codes|sizes [last=1h]",
+        usage: "analyse latency|senders|recipients|clients|codes|sizes|retries|busiest|tls|pairs \
+                [last=1h]",
         help: "where time goes, and who and what comes most often",
         objects: ANALYSES,
         parse: analyse,
@@ -393,6 +426,35 @@ fn export(args: &mut Args<'_>) -> Result<Command, CommandError> {
     Ok(Command::Export { what, form, file })
 }
 
+fn replay(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let file = args.need("the file with the export")?.text.clone();
+    args.need_choice(&["to"])?;
+    let word = args.need("HOST:PORT")?;
+    let via = host_and_port(&word.text).ok_or_else(|| {
+        CommandError::new(word.column, format!("'{}' is not HOST:PORT", word.text))
+    })?;
+    let [pace, compare] = args.pairs(["pace", "compare"])?;
+    let one_of_them = |choices: &'static [&'static str]| {
+        move |text: &str| one_of(text, choices.iter().copied()).ok()
+    };
+    let pace = pace.map(|p| p.read("recorded or at-once", one_of_them(PACES))).transpose()?;
+    let compare = compare.map(|c| c.read("code or bytes", one_of_them(COMPARISONS))).transpose()?;
+    let pace = if pace == Some("recorded") { Pace::Recorded } else { Pace::AtOnce };
+    Ok(Command::Replay { file, via, pace, bytes: compare == Some("bytes") })
+}
+
+/// `mail.example.com:25`, `192.0.2.1:25`, `[2001:db8::1]:25`.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let valid = match bare {
+        Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.parse::<std::net::Ipv4Addr>().is_ok() || Domain::is_valid(host),
+    };
+    let port = port.parse().ok().filter(|port| *port > 0 && valid)?;
+    Some((bare.unwrap_or(host).to_owned(), port))
+}
+
 fn messages(args: &mut Args<'_>, action: MessageAction) -> Result<Command, CommandError> {
     let which = match args.filter()? {
         Some(filter) => Which::Where(filter),
@@ -426,7 +488,11 @@ fn analyse(args: &mut Args<'_>) -> Result<Command, CommandError> {
         "recipients" => Analysis::Recipients,
         "clients" => Analysis::Clients,
         "codes" => Analysis::Codes,
-        _ => Analysis::Sizes,
+        "sizes" => Analysis::Sizes,
+        "retries" => Analysis::Retries,
+        "busiest" => Analysis::Busiest,
+        "tls" => Analysis::Tls,
+        _ => Analysis::Pairs,
     };
     Ok(Command::Analyse { what, last: args.last()? })
 }

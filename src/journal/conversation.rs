@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Entry, Journal, Line, Mark, Sign, Subject};
-use crate::base::{Leg, SessionId, Wall};
+use crate::base::{SessionId, Wall};
 
 /// An entry that is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -159,7 +159,7 @@ fn replies(entries: &[Entry<'_>]) -> usize {
 }
 
 /// The next server's name and the other end, of the words about a connection.
-fn opened(text: &[u8]) -> (Option<String>, Option<SocketAddr>) {
+pub(super) fn opened(text: &[u8]) -> (Option<String>, Option<SocketAddr>) {
     let text = String::from_utf8_lossy(text);
     if let Some(peer) = text.strip_prefix("connected from ") {
         return (None, peer.parse().ok());
@@ -179,9 +179,6 @@ pub fn attempts(all: &[Conversation], messages: &[String]) -> Vec<Conversation> 
     parts
 }
 
-/// Ended sessions that are looked through for a message.
-const LOOK_BACK: usize = 1024;
-
 impl Journal {
     /// A session as far as the memory has it; none when that does not know it.
     pub fn conversation(&self, id: SessionId) -> Option<Conversation> {
@@ -193,21 +190,6 @@ impl Journal {
         conversation.next = record.next.as_deref().map(str::to_owned);
         conversation.complete = !forgotten && record.peer.is_some();
         Some(conversation)
-    }
-
-    /// The sessions, as far as the memory has them, that had to do with these messages: `q1A`.
-    pub fn conversations_about(&self, messages: &[String]) -> Vec<Conversation> {
-        let sessions = self.sessions();
-        let live = [Leg::In, Leg::Out].into_iter().flat_map(|leg| sessions.live_ids(leg));
-        let ended = sessions.ended().map(|(id, _)| id).take(LOOK_BACK);
-        let about = |id: &SessionId| {
-            let entries = self.entries(*id).map(|(entries, _)| entries);
-            let ids = entries.into_iter().flatten().filter_map(|entry| entry.message());
-            ids.into_iter().any(|id| messages.iter().any(|message| message == id))
-        };
-        let mut ids: Vec<SessionId> = ended.chain(live).filter(about).collect();
-        ids.sort();
-        ids.into_iter().filter_map(|id| self.conversation(id)).collect()
     }
 }
 

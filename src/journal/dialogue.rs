@@ -167,6 +167,12 @@ impl Dialogue {
         Dialogue { runs: [Run { verb: Verb::Connect, count: 1, asked: now }; RUNS], len: 1 }
     }
 
+    /// A session whose beginning was not heard: what comes next is a command, or a word about
+    /// something unknown.
+    pub fn in_the_middle(now: Time) -> Dialogue {
+        Dialogue { len: 0, ..Dialogue::new(now) }
+    }
+
     fn ask(&mut self, verb: Verb, now: Time) {
         let len = usize::from(self.len);
         if let Some(last) = self.runs[..len].last_mut() {

@@ -36,7 +36,7 @@ pub struct Percentiles {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram { buckets: [0; BUCKETS], max: 0 }
+        Histogram::EMPTY
     }
 }
 
@@ -62,6 +62,9 @@ fn range_of(bucket: usize) -> (u64, u64) {
 }
 
 impl Histogram {
+    /// Nothing is counted yet.
+    pub const EMPTY: Histogram = Histogram { buckets: [0; BUCKETS], max: 0 };
+
     /// Counts one value.
     pub fn add(&mut self, value: u64) {
         let bucket = &mut self.buckets[bucket_of(value)];

@@ -12,6 +12,7 @@
 //! All that is kept is bounded: per live session a fixed part, removed with [`What::Closed`]; of
 //! the ended ones the last few thousand; rings for the rest.
 
+mod analysis;
 mod conversation;
 mod dialogue;
 mod entry;
@@ -26,6 +27,7 @@ mod report;
 mod rungs;
 mod session;
 mod stats;
+mod summary;
 mod top;
 mod transcript;
 
@@ -35,6 +37,7 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use analysis::{Analyst, Question};
 pub use conversation::{Conversation, Kept, attempts};
 pub use dialogue::{Answer, Verb};
 pub use entry::{Entry, Line, MAX_LINE, Sign, Subject, entries};
@@ -47,6 +50,7 @@ pub use rankings::{Ranked, Rankings, Table};
 pub use rungs::{Rung, rungs};
 pub use session::{SessionRecord, Sessions};
 pub use stats::{Counter, Measure, Stats, Window};
+pub use summary::{EndedSession, Summaries};
 pub use transcript::Stretch;
 
 pub use crate::base::Report;

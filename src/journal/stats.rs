@@ -101,7 +101,7 @@ pub enum Measure {
 
 /// Stages of a session that have a histogram, on each leg; the first name is that of the inbound
 /// one.
-const STAGES: [(&str, &str); 9] = [
+pub(super) const STAGES: [(&str, &str); 9] = [
     ("banner", "next_banner"),
     ("ehlo", "next_ehlo"),
     ("mail", "next_mail"),
@@ -112,6 +112,22 @@ const STAGES: [(&str, &str); 9] = [
     ("auth", "next_auth"),
     ("other", "next_other"),
 ];
+
+/// The stage, by number, in which something is answered.
+pub(super) const fn stage_of(verb: Verb) -> usize {
+    match verb {
+        Verb::Connect => 0,
+        Verb::Ehlo | Verb::Helo => 1,
+        Verb::Mail => 2,
+        Verb::Rcpt => 3,
+        Verb::Data => 4,
+        Verb::Dot | Verb::Bdat => 5,
+        Verb::StartTls => 6,
+        Verb::Auth => 7,
+        Verb::Rset | Verb::Quit | Verb::Other => 8,
+    }
+}
+
 const LEG: usize = STAGES.len();
 const MEASURES: usize = 2 * LEG + 4;
 
@@ -119,17 +135,7 @@ impl Measure {
     const fn index(self) -> usize {
         match self {
             Measure::Reply(leg, verb) => {
-                let stage = match verb {
-                    Verb::Connect => 0,
-                    Verb::Ehlo | Verb::Helo => 1,
-                    Verb::Mail => 2,
-                    Verb::Rcpt => 3,
-                    Verb::Data => 4,
-                    Verb::Dot | Verb::Bdat => 5,
-                    Verb::StartTls => 6,
-                    Verb::Auth => 7,
-                    Verb::Rset | Verb::Quit | Verb::Other => 8,
-                };
+                let stage = stage_of(verb);
                 match leg {
                     Leg::In => stage,
                     Leg::Out => LEG + stage,

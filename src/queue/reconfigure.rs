@@ -38,6 +38,21 @@ impl Queue {
         ids
     }
 
+    /// A server that somebody wants to speak to once: to the queue it is as one that is gone, and
+    /// takes no mail. The same name gives the same number; none when there are too many.
+    pub fn visit(&mut self, name: &str, limits: ServerLimits, now: Now) -> Option<ServerId> {
+        let is_known = |s: &Server| s.name == name && s.state == State::Gone;
+        if let Some(at) = self.servers.iter().position(is_known) {
+            return Some(ServerId(at as u16));
+        }
+        if self.servers.len() > usize::from(u16::MAX) / 2 {
+            return None;
+        }
+        let id = self.configure(name, limits, now);
+        self.servers[usize::from(id.0)].enter(State::Gone, now.time);
+        Some(id)
+    }
+
     fn configure(&mut self, name: &str, limits: ServerLimits, now: Now) -> ServerId {
         let at = match self.servers.iter().position(|s| s.name == name) {
             Some(at) => {

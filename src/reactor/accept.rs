@@ -9,7 +9,6 @@ use super::core::Role;
 use super::inbound::Inbound;
 use super::link::Link;
 use super::net::{Net, Token};
-use super::probe::Purpose;
 use super::slots::{Listener, Slot};
 use crate::base::{Leg, SessionId};
 use crate::journal::What;
@@ -172,12 +171,13 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 c.release(&mut self.core, self.now);
                 self.outbound_gone(c.server, token);
                 self.core.note(self.now, Some(c.id), None, What::Closed { why: &c.why });
-                if matches!(c.purpose, Purpose::Probe(_)) {
+                if c.purpose.is_awaited() {
                     self.probe_over(c.id, &c.why);
                 }
             }
             Some(Slot::Asking(asking)) => self.release_asking(token, *asking),
             Some(Slot::Errand(mut c)) => c.end(&mut self.net),
+            Some(Slot::Playing(c)) => self.play_over(token, *c),
             Some(Slot::Listener(_) | Slot::Door(_) | Slot::Student(_)) | None => {}
         }
     }

@@ -1,6 +1,7 @@
 //! From the settings to what the parts are told, at the start and at each change while running.
 
 use super::core::Core;
+use super::past::bounds;
 use super::ways::limits_of;
 use crate::base::{MessageId, Now};
 use crate::config::{Config, RouteKey};
@@ -43,6 +44,7 @@ impl<D: Disk> Core<D> {
             self.rerouting = Some(0);
         }
         self.aliases = Aliases::new(config.aliases.clone(), &config.server.hostname);
+        self.history.set_bounds(bounds(config.insight), &self.journal, now);
         self.config = config;
         self.configure_names();
     }

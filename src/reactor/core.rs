@@ -20,6 +20,7 @@ use super::student::Practice;
 use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
 use crate::config::{Config, NextServerSettings, SystemNames};
 use crate::dns::{ResolvConf, Resolver};
+use crate::history::History;
 use crate::journal::{Ending, Event, Journal, JournalConfig, Level, What};
 use crate::message::Edit;
 use crate::queue::bounce::{BOUNCES_PER_MINUTE, BounceLimiter};
@@ -57,6 +58,7 @@ pub struct Core<D: Disk> {
     pub spool: Spool<D>,
     /// When each is due, and where.
     pub queue: Queue,
+    pub(super) history: History,
     pub(super) sink: Sink,
     pub(super) pending: Vec<Pending>,
     pub(super) pending_sink: Vec<(Token, Parcel)>,
@@ -137,6 +139,7 @@ impl<D: Disk> Core<D> {
             relay_session,
             named_sessions: Vec::new(),
             spool,
+            history: History::nowhere(),
             sink,
             pending: Vec::new(),
             pending_sink: Vec::new(),
@@ -214,7 +217,8 @@ impl<D: Disk> Core<D> {
     pub fn next_wake(&self, now: Now) -> Time {
         let probe = self.queue.next_probe(now);
         let names = self.resolver.deadline();
-        self.queue.next_sweep().min(probe).min(self.spool.next_trial()).min(names)
+        let past = self.past_deadline(now);
+        self.queue.next_sweep().min(probe).min(self.spool.next_trial()).min(names).min(past)
     }
 
     /// A next server's settings.

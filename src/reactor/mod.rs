@@ -30,6 +30,8 @@ mod net;
 mod notes;
 mod outbound;
 mod output;
+mod past;
+mod playing;
 mod probe;
 mod report;
 mod run;
@@ -41,6 +43,7 @@ mod settle;
 mod shun;
 mod slots;
 mod socket;
+mod source;
 mod store;
 mod student;
 mod tick;
@@ -111,6 +114,8 @@ pub struct Reactor<N: Net, D: Disk> {
     sessions_out: u64,
     /// Probes that are over, until those who wait have read them.
     probed: Vec<probe::Probed>,
+    /// Replays that are over, likewise.
+    played: Vec<playing::Played>,
     /// What `trace on` asked for.
     traces: Vec<&'static str>,
     /// What `confirm` of a `ctl` would do: each is a connection of its own.
@@ -147,6 +152,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             sessions_in: 0,
             sessions_out: 0,
             probed: Vec::new(),
+            played: Vec::new(),
             traces: Vec::new(),
             confirm: None,
             annotates_ctl: false,

@@ -404,6 +404,8 @@ impl<S> Outbound<S> {
                     }
                     core.outcome(self.id, carrying, recipient, (ending, &reply), now);
                     carrying.outcomes.push(Outcome { recipient, ending, reply });
+                } else if let Purpose::Copy(copying) = &self.purpose {
+                    core.copied(self.id, copying.id, recipient, (ending, &reply), now);
                 }
             }
             // The queue takes a recipient without an outcome for what it is.

@@ -23,11 +23,24 @@ pub enum Purpose {
     Mail,
     /// A probe; the transaction until it is begun.
     Probe(Option<Box<Transaction>>),
+    /// A copy of a message for somebody who asked, outside the queue.
+    Copy(Box<Copying>),
     /// To find out whether TLS is spoken at once: see [`scout`](super::scout).
     Scout,
 }
 
-/// A probe that is over.
+/// A copy on its way.
+#[derive(Debug)]
+pub struct Copying {
+    /// The transaction until it is begun.
+    order: Option<Transaction>,
+    /// The message in the spool.
+    pub id: MessageId,
+    /// Octets of it.
+    pub size: u64,
+}
+
+/// A probe, or a copy, that is over.
 #[derive(Clone, Debug)]
 pub struct Probed {
     /// Its session.
@@ -56,9 +69,27 @@ impl Purpose {
         matches!(self, Purpose::Scout)
     }
 
-    /// It is a probe, and said all that it had to say.
+    /// It is a probe or a copy, and said all that it had to say.
     pub fn is_spent(&self) -> bool {
-        matches!(self, Purpose::Probe(None))
+        match self {
+            Purpose::Mail | Purpose::Scout => false,
+            Purpose::Probe(order) => order.is_none(),
+            Purpose::Copy(copying) => copying.order.is_none(),
+        }
+    }
+
+    /// Somebody waits for its end.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Purpose::Probe(_) | Purpose::Copy(_))
+    }
+
+    /// The transaction, once.
+    fn take_order(&mut self) -> Option<Transaction> {
+        match self {
+            Purpose::Mail | Purpose::Scout => None,
+            Purpose::Probe(order) => order.take().map(|order| *order),
+            Purpose::Copy(copying) => copying.order.take(),
+        }
     }
 }
 
@@ -68,12 +99,11 @@ impl<S> Outbound<S> {
         self.purpose = Purpose::Probe(Some(Box::new(order)));
     }
 
-    /// Begins the transaction of a probe, once: false when the session is for mail, or the probe
-    /// has begun.
+    /// Begins the transaction of a probe or a copy, once: false when the session is for mail, or
+    /// it has begun.
     pub(super) fn begin_probe(&mut self, now: Now) -> bool {
-        let Purpose::Probe(order) = &mut self.purpose else { return false };
-        let Some(order) = order.take() else { return false };
-        self.session.begin(*order, now.time);
+        let Some(order) = self.purpose.take_order() else { return false };
+        self.session.begin(order, now.time);
         true
     }
 }
@@ -110,6 +140,32 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let Some(Slot::Outbound(c)) = slot else { return Err("no connection".into()) };
         c.make_probe(order(from.cloned(), rcpt.clone()));
         Ok(Some((c.id, places)))
+    }
+
+    /// Sends a copy of a message to a server, beside all limits and without a word to the queue.
+    /// Gives its session, or why there is none.
+    pub(super) fn copy_to(&mut self, server: ServerId, id: MessageId) -> Result<SessionId, String> {
+        let head = self.core.spool.head(id).map_err(|e| e.to_string())?.into_owned();
+        let (size, envelope) = (head.body, head.envelope);
+        let order = Transaction {
+            message: id,
+            from: envelope.from,
+            body: envelope.body,
+            utf8: envelope.utf8,
+            ret: envelope.ret,
+            envid: envelope.envid,
+            size,
+            recipients: (0..).zip(envelope.recipients).collect(),
+        };
+        if !self.dial(server) {
+            let fault = self.core.queue.server(server, self.now).fault;
+            return Err(fault.map_or("no connection".into(), words));
+        }
+        let token = self.next.open[usize::from(server.0)].last().copied();
+        let slot = token.and_then(|token| self.slots.get_mut(token));
+        let Some(Slot::Outbound(c)) = slot else { return Err("no connection".into()) };
+        c.purpose = Purpose::Copy(Box::new(Copying { order: Some(order), id, size }));
+        Ok(c.id)
     }
 
     /// A probe's session is gone: those who wait for it are told.

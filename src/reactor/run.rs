@@ -143,6 +143,11 @@ fn serve<D: Disk>(
     let mut reactor = build(config, spool)?;
     let now = reactor.now();
     reactor.core.tells_of_sink = alone;
+    if !alone {
+        let spool = reactor.core.config.server.spool.clone();
+        let numbers = reactor.core.keep_past(&spool);
+        reactor.begin_numbers(numbers);
+    }
     if seat.is_some() {
         reactor.expect_console();
     }
@@ -288,6 +293,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             self.remove(token);
         }
         self.core.say(self.now, Level::Info, "ended");
+        let numbers = self.numbers();
+        self.core.history.close(&self.core.journal, numbers, self.now);
         self.core.spool.close();
     }
 }

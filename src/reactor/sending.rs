@@ -7,7 +7,8 @@ use super::core::Core;
 use super::inbound::After;
 use super::link::Input;
 use super::net::Net;
-use super::outbound::{BUDGET, Carrying, Outbound};
+use super::outbound::{BUDGET, Outbound};
+use super::source::Source;
 use crate::base::Now;
 use crate::journal::{Side, What};
 use crate::smtp::client::Mode;
@@ -54,7 +55,7 @@ impl Sending {
 impl<S> Outbound<S> {
     /// The server takes content now.
     pub(super) fn send_content(&mut self, mode: Mode) {
-        let size = self.carrying.as_ref().map_or(0, |c| c.size);
+        let size = Source::of(self.carrying.as_ref(), &self.purpose).map_or(0, |s| s.size);
         let encoder = match mode {
             Mode::Dot => Some(DotEncoder::default()),
             Mode::Bdat { .. } => None,
@@ -71,15 +72,14 @@ impl<S> Outbound<S> {
         now: Now,
         scratch: &mut [u8],
     ) -> Result<Option<After>, Broken> {
-        let (Some(sending), Some(carrying)) = (&mut self.sending, &self.carrying) else {
-            return Ok(None);
-        };
+        let source = Source::of(self.carrying.as_ref(), &self.purpose);
+        let (Some(sending), Some(source)) = (&mut self.sending, source) else { return Ok(None) };
         let mut budget = CONTENT_BUDGET;
         loop {
             while sending.offset < sending.size && !self.link.output.is_high() {
                 let want = usize::try_from(sending.size - sending.offset).unwrap_or(usize::MAX);
                 let part = &mut scratch[..want.min(SLICE)];
-                let n = read_part(core, carrying, sending.offset, part).map_err(Broken::Spool)?;
+                let n = source.read(core, sending.offset, part).map_err(Broken::Spool)?;
                 sending.offset += n as u64;
                 let tail = self.link.output.tail();
                 match &mut sending.encoder {
@@ -92,8 +92,7 @@ impl<S> Outbound<S> {
                 // What is in our queue counts as sent. It goes out with what follows: a small
                 // message and its dot are one write.
                 let (side, octets) = (Side::Client, sending.size);
-                let message = Some(carrying.delivery.id);
-                core.note(now, Some(self.id), message, What::Content { side, octets });
+                core.note(now, Some(self.id), Some(source.id), What::Content { side, octets });
                 sending.stage = Content::Written;
                 self.session.transmitted(now.time);
                 return Ok(None);
@@ -144,22 +143,4 @@ impl<S> Outbound<S> {
             encoder.finish(self.link.output.tail());
         }
     }
-}
-
-/// Content on its way out: the message, perhaps with another header in front.
-fn read_part<D: Disk>(
-    core: &mut Core<D>,
-    carrying: &Carrying,
-    offset: u64,
-    part: &mut [u8],
-) -> io::Result<usize> {
-    let place = match carrying.edit.as_ref().map_or(Err(offset), |edit| edit.at(offset)) {
-        Ok(octets) => {
-            let n = octets.len().min(part.len());
-            part[..n].copy_from_slice(&octets[..n]);
-            return Ok(n);
-        }
-        Err(place) => place,
-    };
-    core.read_content(carrying.delivery.id, place, part)
 }

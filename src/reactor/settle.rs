@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::core::Core;
 use super::outbound::Carrying;
 use crate::base::{Enhanced, MessageId, Now, Reply, SessionId, Status};
-use crate::journal::{Ending, Level, What};
+use crate::journal::{Ending, Level, What, render};
 use crate::queue::{ServerId, ServerState};
 use crate::smtp::client::Fault;
 use crate::spool::Disk;
@@ -35,6 +35,23 @@ impl<D: Disk> Core<D> {
         if ending == Ending::Delivered && !is_told {
             self.mark(id, recipient, Status::Delivered, now);
         }
+    }
+
+    /// How a recipient of a copy fared: told in its session, and nowhere else.
+    pub(super) fn copied(
+        &mut self,
+        session: SessionId,
+        id: MessageId,
+        recipient: u32,
+        (ending, reply): (Ending, &Reply),
+        now: Now,
+    ) {
+        let head = self.spool.head(id).ok();
+        let address = head.as_ref().and_then(|h| h.envelope.recipients.get(recipient as usize));
+        let address = address.map_or("?".to_owned(), |r| r.address.as_str().to_owned());
+        let words = String::from_utf8_lossy(&render::reply_line(reply)).into_owned();
+        let text = format!("copy of {} for <{address}>: {} {words}", id.short(), ending.name());
+        self.note(now, Some(session), None, What::Remark(&text));
     }
 
     /// Records how a recipient stands. When that fails the disk is failing, and forwarding waits.

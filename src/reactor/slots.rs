@@ -10,6 +10,7 @@ use super::core::Role;
 use super::inbound::Inbound;
 use super::net::{Net, Token};
 use super::outbound::Outbound;
+use super::playing::Playing;
 use super::secrets::Errand;
 use super::student::Student;
 use crate::base::Time;
@@ -51,6 +52,8 @@ pub enum Slot<N: Net, F> {
     Student(Box<Student<N::Stream>>),
     /// A command that fetches a secret.
     Errand(Box<Errand<N>>),
+    /// A recorded client that speaks again.
+    Playing(Box<Playing<N::Stream>>),
 }
 
 /// All slots.
@@ -111,6 +114,7 @@ impl<N: Net, F> Slots<N, F> {
             Slot::Asking(c) => Some(&mut c.link.armed),
             Slot::Errand(c) => Some(&mut c.link.armed),
             Slot::Student(c) => Some(&mut c.link.armed),
+            Slot::Playing(c) => Some(&mut c.link.armed),
             Slot::Inbound(c) => Some(&mut c.link.armed),
             Slot::Outbound(c) => Some(&mut c.link.armed),
         }

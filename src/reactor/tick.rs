@@ -107,6 +107,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.bury();
         self.draw();
         self.drain();
+        let numbers = self.numbers();
+        self.core.write_past(numbers, self.now);
         let took = self.net.now().time.since(began).saturating_sub(synced);
         let sync = (!synced.is_zero()).then_some(synced);
         self.core.journal.tick(self.now, took, sync);
@@ -170,7 +172,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let Life::Draining { until } = self.life else { return };
         let busy = self.slots.iter().any(|slot| match slot {
             Slot::Listener(_) | Slot::Door(_) | Slot::Asking(_) => false,
-            Slot::Errand(_) | Slot::Student(_) => false,
+            Slot::Errand(_) | Slot::Student(_) | Slot::Playing(_) => false,
             Slot::Inbound(c) => !c.is_over(),
             Slot::Outbound(c) => c.carrying.is_some(),
         });
@@ -214,6 +216,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Some(Slot::Student(c)) => c.link.mark(event),
             Some(Slot::Inbound(c)) => c.link.mark(event),
             Some(Slot::Outbound(c)) => c.link.mark(event),
+            Some(Slot::Playing(c)) => c.link.mark(event),
             // Of a connection that is gone.
             None => return,
         }
@@ -244,6 +247,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 Some(Slot::Asking(c)) => c.link.armed = Time::NEVER,
                 Some(Slot::Errand(c)) => c.link.armed = Time::NEVER,
                 Some(Slot::Student(c)) => c.link.armed = Time::NEVER,
+                Some(Slot::Playing(c)) => c.link.armed = Time::NEVER,
                 Some(Slot::Listener(_) | Slot::Door(_)) | None => continue,
             }
             self.make_runnable(token);
@@ -256,6 +260,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Some(Slot::Listener(l)) => &mut l.queued,
             Some(Slot::Errand(c)) => &mut c.link.queued,
             Some(Slot::Student(c)) => &mut c.link.queued,
+            Some(Slot::Playing(c)) => &mut c.link.queued,
             Some(Slot::Door(d)) => &mut d.queued,
             Some(Slot::Asking(c)) => &mut c.link.queued,
             Some(Slot::Inbound(c)) => &mut c.link.queued,
@@ -306,6 +311,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 c.link.queued = false;
                 let after = self.turn_student(token);
                 let Some(Slot::Student(c)) = self.slots.get_mut(token) else { return };
+                (after, c.deadline())
+            }
+            Some(Slot::Playing(c)) => {
+                c.link.queued = false;
+                let after = self.turn_playing(token);
+                let Some(Slot::Playing(c)) = self.slots.get_mut(token) else { return };
                 (after, c.deadline())
             }
             Some(Slot::Inbound(c)) => {

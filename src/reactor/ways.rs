@@ -64,6 +64,18 @@ fn families(config: &Config) -> Families {
 }
 
 impl<D: Disk> Core<D> {
+    /// A server outside the configuration, for one visit; none when too many were visited.
+    pub(super) fn visit(&mut self, host: &str, port: u16, now: Now) -> Option<ServerId> {
+        let settings = NextServerSettings::visited(host, port);
+        let id = self.queue.visit(&settings.name, limits_of(&settings), now)?;
+        let at = usize::from(id.0);
+        if self.servers.len() <= at {
+            self.servers.resize(at + 1, settings.clone());
+        }
+        self.servers[at] = settings;
+        Some(id)
+    }
+
     /// The server, or destination, that mail for this recipient takes now.
     pub(super) fn way(
         &mut self,

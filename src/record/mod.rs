@@ -8,6 +8,7 @@ mod dialog;
 mod json;
 mod pcap;
 mod read;
+mod replay;
 mod text;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use dialog::dialog;
 pub use json::json;
 pub use pcap::pcap;
 pub use read::{Recorded, RecordedLine, read, to_replay};
+pub use replay::{Compare, Difference, Play, Player};
 pub use text::text;
 
 use crate::base::Leg;

@@ -14,9 +14,9 @@ use crate::server::{Setup, tool};
 const MOST: u64 = 380_000;
 
 /// All instructions of a server that takes so many messages in one session and forwards them.
-fn instructions(valgrind: &Path, messages: usize) -> u64 {
+fn instructions(valgrind: &Path, messages: usize, setting: &str) -> u64 {
     let next = Next::new();
-    let setup = Setup::new(next.address);
+    let setup = Setup::new(next.address).set(setting);
     let counts = setup.dir.path().join("counts");
     let mut command = Command::new(valgrind);
     let ours = setup.command();
@@ -39,8 +39,24 @@ fn instructions(valgrind: &Path, messages: usize) -> u64 {
 #[test]
 fn a_message_costs_no_more_instructions_than_it_did() {
     let Some(valgrind) = tool("valgrind") else { return };
-    let (few, many) = (10, 60);
-    let start = instructions(&valgrind, few);
-    let each = (instructions(&valgrind, many) - start) / (many - few) as u64;
+    let each = each(&valgrind, KEPT);
     assert!(each < MOST, "{each} instructions for each message, {MOST} were allowed");
+}
+
+const KEPT: &str = "insight.history=1d, 256M";
+
+fn each(valgrind: &Path, setting: &str) -> u64 {
+    let (few, many) = (10, 60);
+    let start = instructions(valgrind, few, setting);
+    (instructions(valgrind, many, setting) - start) / (many - few) as u64
+}
+
+/// What is written of it is seldom and in large pieces; what the system does with that is not
+/// counted here.
+#[test]
+fn the_history_costs_less_than_five_percent() {
+    let Some(valgrind) = tool("valgrind") else { return };
+    let without = each(&valgrind, "insight.history=0");
+    let with = each(&valgrind, KEPT);
+    assert!(with < without + without / 20, "{with} instructions with it, {without} without");
 }

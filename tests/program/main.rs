@@ -17,6 +17,7 @@ mod explain;
 mod export;
 mod filters;
 mod forward;
+mod history;
 mod hostile;
 mod limits;
 mod logins;

@@ -11,6 +11,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Below the protocol that carries it, and below the configuration, whose secrets are its own.
     ("auth", &["base", "sys"]),
     ("journal", &["base"]),
+    // Keeps what the journal narrates, and knows nothing of mail.
+    ("history", &["base", "sys", "journal"]),
     ("smtp", &["base", "auth", "journal"]),
     ("dns", &["base"]),
     ("rules", &["base", "smtp"]),
@@ -40,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "base", "sys", "auth", "journal", "smtp", "dns", "rules", "spool", "queue", "config",
             "control", "console", "sink", "logger", "demo", "message", "explain", "tutor", "page",
-            "record",
+            "record", "history",
         ],
     ),
     (
@@ -53,11 +55,12 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Who may open files: the spool's disk, the configuration, the sink's Maildir, the command line,
-/// the start of the loop, which reads the system's own files once, what reads certificates, and
-/// the files that commands name.
+/// Who may open files: the spool's disk, the history's folder, the configuration, the sink's
+/// Maildir, the command line, the start of the loop, which reads the system's own files once, what
+/// reads certificates, and the files that commands name.
 const DISK: &[&str] = &[
     "src/spool/real.rs",
+    "src/history/folder.rs",
     "src/config",
     "src/sink",
     "src/cli",

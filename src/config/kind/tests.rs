@@ -113,3 +113,13 @@ fn choices_and_filters() {
     bad(Kind::Domain, "a_b", "is not a domain");
     good(Kind::Domain, "[192.0.2.1]", Value::Text("[192.0.2.1]".into()));
 }
+
+#[test]
+fn how_much_is_kept() {
+    good(Kind::Keep, "1d, 256M", Value::Keep(Duration::from_secs(86400), 256 << 20));
+    good(Kind::Keep, "30m,1M", Value::Keep(Duration::from_secs(1800), 1 << 20));
+    good(Kind::Keep, "0", Value::Keep(Duration::ZERO, 0));
+    for text in ["1d", "256M", "256M, 1d", "0, 0", "1d, 5K", "9000d, 1M", "1d, 256M, 1"] {
+        bad(Kind::Keep, text, "write it like 1d, 256M");
+    }
+}

@@ -49,6 +49,7 @@ fn defaults_are_those_of_the_table() {
     };
     assert_eq!(config.queue, queue);
     assert_eq!(config.sink, None);
+    assert_eq!(config.insight, InsightSettings { age: day, size: 256 << 20 });
     assert_eq!(config.log, LogSettings { level: "info".into(), format: LogFormat::Text });
 }
 
@@ -69,7 +70,8 @@ fn every_setting_arrives() {
         [queue]\ninterval = 9s\nretry_min = 10s\nretry_max = 11s\nexpire = 12s\ndelay_notice = 0\n\
         [auth]\nusers = u\n\
         [tls]\ncertificate = c.pem\nkey = k.pem\n\
-        [sink]\nlisten = 127.0.0.1:0\nstore = mail\n[log]\nlevel = warn\nformat = json";
+        [sink]\nlisten = 127.0.0.1:0\nstore = mail\n\
+        [insight]\nhistory = 2h, 8M\n[log]\nlevel = warn\nformat = json";
     let config = make(text).unwrap();
     let server = ServerSettings {
         hostname: "a.b".into(),
@@ -136,6 +138,8 @@ fn every_setting_arrives() {
         store: Some("dir/mail".into()),
     };
     assert_eq!(config.sink, Some(sink));
+    let insight = InsightSettings { age: Duration::from_secs(7200), size: 8 << 20 };
+    assert_eq!(config.insight, insight);
     assert_eq!(config.log, LogSettings { level: "warn".into(), format: LogFormat::Json });
     // Every row of the table is in the text above, so none is forgotten here when one is added.
     let given = config.rows().iter().filter(|r| *r.source != Source::Default).count();

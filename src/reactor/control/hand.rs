@@ -1,11 +1,11 @@
-//! Files on their way to the process that asks, a piece a turn: an asker that does not
+//! Files on their way to and from the process that asks, a piece a turn: an asker that does not
 //! take what it is told gets no more, so that a message of any size costs one piece of memory.
 
 use serde_json::json;
 
-use super::{Asker, Job, Refusal};
+use super::{Answer, Asker, Job, Refusal};
 use crate::base::{MessageId, Printable, Report};
-use crate::control::{MAX_PIECE, Told};
+use crate::control::{Command, MAX_PIECE, Request, Told};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::spool::Disk;
@@ -26,6 +26,22 @@ enum Source {
     Spool(MessageId, u64),
 }
 
+/// A file that the asker is to give, and what is done with it then.
+pub struct Wanting {
+    name: String,
+    most: u64,
+    command: Command,
+    octets: Vec<u8>,
+    stage: Stage,
+}
+
+enum Stage {
+    New,
+    Asked,
+    Complete,
+    Failed(Printable),
+}
+
 impl Job {
     /// The asker writes these octets into a file, and is told how many they were.
     pub(super) fn hand(name: impl Into<String>, octets: Vec<u8>) -> Job {
@@ -42,6 +58,39 @@ impl Job {
     pub(super) fn hand_content(name: impl Into<String>, id: MessageId, size: u64) -> Job {
         let source = Source::Spool(id, size);
         Job::Hand(Handing { name: name.into(), source, at: 0, remarks: Vec::new() })
+    }
+
+    /// Has the asker read a file; then [`Reactor::with_file`] goes on with the command.
+    pub(super) fn want(name: impl Into<String>, most: u64, command: Command) -> Job {
+        let name = name.into();
+        Job::Want(Wanting { name, most, command, octets: Vec::new(), stage: Stage::New })
+    }
+}
+
+impl Wanting {
+    /// It was asked for, and is not here yet.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.stage, Stage::Asked)
+    }
+
+    /// Takes what the asker gives.
+    pub(super) fn take(&mut self, given: Request) {
+        if !self.waits() {
+            return;
+        }
+        match given {
+            Request::Give { octets, last, .. } => {
+                self.octets.extend_from_slice(&octets);
+                if self.octets.len() as u64 > self.most {
+                    let why = format!("{} is longer than it may be", Printable::new(&self.name));
+                    self.stage = Stage::Failed(Printable::from_shown(why));
+                } else if last {
+                    self.stage = Stage::Complete;
+                }
+            }
+            Request::CannotGive { why, .. } => self.stage = Stage::Failed(why),
+            _ => {}
+        }
     }
 }
 
@@ -82,5 +131,27 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         lines.append(&mut handing.remarks);
         asker.tell_report(id, json, Report { json: said, lines });
         Ok(true)
+    }
+
+    /// Asks for the file once; goes on with the command when it is here.
+    pub(super) fn await_file(
+        &mut self,
+        wanting: &mut Wanting,
+        id: u64,
+        asker: &mut Asker,
+    ) -> Result<Option<Answer>, Refusal> {
+        match std::mem::replace(&mut wanting.stage, Stage::Asked) {
+            Stage::New => {
+                let (name, most) = (wanting.name.clone(), wanting.most);
+                asker.told.push_back(Told::Want { id, name, most });
+                Ok(None)
+            }
+            Stage::Asked => Ok(None),
+            Stage::Failed(why) => Err(Refusal::new(why.into_string())),
+            Stage::Complete => {
+                let octets = std::mem::take(&mut wanting.octets);
+                Ok(Some(self.with_file(&wanting.command, &octets)?))
+            }
+        }
     }
 }

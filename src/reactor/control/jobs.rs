@@ -4,16 +4,19 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::hand::Handing;
+use super::find::Finding;
+use super::hand::{Handing, Wanting};
 use super::messages::{AGES, age_place, listed};
+use super::past::{Analysing, Recalling};
 use super::probe::Probing;
 use super::tutor::Tutoring;
+use super::visit::Visiting;
 use super::watch::Reader;
 use super::{Answer, Asker, Refusal};
 use crate::base::{Printable, Time};
 use crate::control::{Follow, MessageAction, Told, item_holds};
 use crate::explain::wrap;
-use crate::journal::Journal;
+use crate::journal::{Conversation, Journal, Kept, render};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::rules::Expr;
@@ -40,10 +43,20 @@ pub enum Job {
     Probe(Probing),
     /// `follow`, for an asker without a view.
     Follow(Following),
+    /// `session`, `show QID attempts` and others that look for what was said.
+    Find(Box<Finding>),
+    /// `sessions last=T`
+    Sessions(Box<Recalling>),
+    /// `analyse WHAT last=T`
+    Analyse(Box<Analysing>),
     /// A file for the asker.
     Hand(Handing),
     /// `tutor`
     Tutor(Box<Tutoring>),
+    /// A file of the asker's.
+    Want(Wanting),
+    /// `resend` and `replay`
+    Visit(Box<Visiting>),
 }
 
 /// A walk over all messages.
@@ -80,6 +93,8 @@ pub struct Doing {
 pub struct Following {
     pub(super) reader: Reader,
     what: Follow,
+    /// What was said about it before, to be told first.
+    before: Vec<Conversation>,
 }
 
 impl Job {
@@ -97,16 +112,27 @@ impl Job {
     }
 
     pub(super) fn follow(what: Follow, journal: &mut Journal) -> Job {
+        Job::follow_after(Vec::new(), what, journal)
+    }
+
+    /// The same, after what was said before.
+    pub(super) fn follow_after(
+        before: Vec<Conversation>,
+        what: Follow,
+        journal: &mut Journal,
+    ) -> Job {
         let reader = Reader::new(journal.feed().subscribe());
-        Job::Follow(Following { reader, what })
+        Job::Follow(Following { reader, what, before })
     }
 
     /// It waits for what happens, and has nothing to do by itself.
     pub(super) fn waits(&self) -> bool {
         match self {
-            Job::Follow(_) => true,
+            Job::Follow(following) => following.before.is_empty(),
             Job::Probe(probing) => probing.waits(),
             Job::Tutor(tutoring) => tutoring.waits(),
+            Job::Want(wanting) => wanting.waits(),
+            Job::Visit(visiting) => visiting.waits(),
             _ => false,
         }
     }
@@ -142,7 +168,24 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 let answer = self.chosen(choosing.action, chosen, asker)?;
                 Ok(go_on(answer, job, (id, json), asker))
             }
+            Job::Find(finding) => match self.find_slice(finding)? {
+                Some(answer) => Ok(go_on(answer, job, (id, json), asker)),
+                None => Ok(false),
+            },
+            Job::Sessions(recalling) => Ok(match self.recall(recalling) {
+                Some(report) => go_on(report.into(), job, (id, json), asker),
+                None => false,
+            }),
+            Job::Analyse(analysing) => Ok(match self.analyse_slice(analysing) {
+                Some(report) => go_on(report.into(), job, (id, json), asker),
+                None => false,
+            }),
             Job::Hand(handing) => self.hand_piece(handing, (id, json), asker),
+            Job::Want(wanting) => match self.await_file(wanting, id, asker)? {
+                Some(answer) => Ok(go_on(answer, job, (id, json), asker)),
+                None => Ok(false),
+            },
+            Job::Visit(visiting) => self.await_visit(visiting, (id, json), asker),
             Job::Doing(doing) => {
                 let done = self.do_slice(doing, SLICE)?;
                 if done {
@@ -153,6 +196,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Job::Tutor(tutoring) => Ok(self.tutor(tutoring, id, json, asker)),
             Job::Probe(probing) => self.await_probe(probing, (id, json), asker),
             Job::Follow(following) => {
+                tell_before(&std::mem::take(&mut following.before), (id, json), asker);
                 if let Some((items, dropped)) =
                     following.reader.read(&mut self.core.journal, asker.annotates, self.now)
                 {
@@ -251,6 +295,34 @@ fn go_on(answer: Answer, job: &mut Job, (id, json): (u64, bool), asker: &mut Ask
             *job = next;
             false
         }
+    }
+}
+
+/// What was said before becomes lines, or JSON values with the fields that items have.
+fn tell_before(parts: &[Conversation], (id, json): (u64, bool), asker: &mut Asker) {
+    for part in parts {
+        if json {
+            let value = |line: &Kept| {
+                let value = json!({
+                    "at_ms": line.at.as_micros().div_euclid(1000),
+                    "delay_us": u64::try_from(line.delay.as_micros()).unwrap_or(u64::MAX),
+                    "session": part.id.to_string(), "sign": line.sign, "mark": line.mark,
+                    "what": line.subject.name(), "text": Printable::new(&line.text),
+                });
+                value.to_string() + "\n"
+            };
+            let part = part.lines.iter().map(value).collect();
+            asker.told.push_back(Told::Json { id, part });
+            continue;
+        }
+        let shown = |line: &Kept| {
+            let (text, session) = (Printable::new(&line.text), Some(part.id));
+            Printable::from_shown(render::line(
+                line.at, line.delay, session, line.sign, line.mark, &text,
+            ))
+        };
+        let lines = part.lines.iter().map(shown).collect();
+        asker.told.push_back(Told::Lines { id, lines });
     }
 }
 

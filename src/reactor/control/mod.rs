@@ -23,6 +23,7 @@ mod find;
 mod hand;
 mod jobs;
 mod messages;
+mod past;
 mod probe;
 mod server;
 mod sessions;
@@ -31,6 +32,7 @@ mod show;
 mod socket;
 mod status;
 mod tutor;
+mod visit;
 mod watch;
 
 use std::collections::VecDeque;
@@ -44,9 +46,10 @@ use super::hold::Release;
 use super::net::Net;
 use crate::base::{Printable, Time};
 use crate::control::{
-    Command, CommandError, MessageAction, NextCommand, Recorded, Request, ShowPart, Told,
+    Command, CommandError, Follow, MessageAction, NextCommand, Recorded, Request, ShowPart, Told,
 };
 use crate::journal::Report;
+use crate::record::Compare;
 use crate::spool::Disk;
 
 /// Requests of one asker that wait while one is worked on; then its socket is not read.
@@ -125,10 +128,14 @@ impl From<Report> for Answer {
 impl Asker {
     /// Asks; to be called only while [`Asker::has_room`].
     pub fn ask(&mut self, request: Request) {
-        match request {
-            // A file that nobody waits for.
-            Request::Give { .. } | Request::CannotGive { .. } => {}
-            request => self.waiting.push_back(request),
+        let (Request::Give { id, .. } | Request::CannotGive { id, .. }) = request else {
+            return self.waiting.push_back(request);
+        };
+        // A file that nobody waits for (any more) is none of our business.
+        if let Some(Working { id: asked, job: Job::Want(wanting), .. }) = &mut self.job {
+            if *asked == id {
+                wanting.take(request);
+            }
         }
     }
 
@@ -277,9 +284,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Help(verb) => status::help(verb).into(),
             Command::Status => self.status().into(),
             Command::Stats { reset } => self.stats(reset).into(),
-            Command::Analyse { what, last } => self.analyse(what, last).into(),
+            Command::Analyse { what, last } => self.analyse(what, last),
             Command::Explain(word) => self.explain(&word)?,
-            Command::Sessions { last } => self.sessions(last).into(),
+            Command::Sessions { last } => self.sessions(last),
             Command::Session { id, view } => {
                 self.find(Recorded::Session(id), Then::Session(id, view))?
             }
@@ -287,7 +294,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 if self.annotates_ctl && !asker.is_watching() {
                     self.give_notes(asker, true);
                 }
-                Answer::Job(Job::follow(follow, &mut self.core.journal))
+                match follow {
+                    Follow::Message(counter) => {
+                        self.find(Recorded::Message(counter), Then::Follow(counter))?
+                    }
+                    follow => Answer::Job(Job::follow(follow, &mut self.core.journal)),
+                }
             }
             Command::Mark(text) => {
                 let text = Printable::new(text);
@@ -309,6 +321,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Messages { action, which } => self.begin_messages(action, which)?,
             Command::Confirm => self.confirm(asker)?,
             Command::Export { what, form, file } => self.export(what, form, file)?,
+            Command::Resend { message, via } => self.resend(message, via)?,
+            Command::Replay { .. } => self.begin_replay(command)?,
             Command::Flush => self.flush_queue().into(),
             Command::Break(command) => self.breakpoints(command)?.into(),
             Command::Step(id) => self.step_session(id)?.into(),
@@ -328,5 +342,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Check(mail) => self.check(&mail).into(),
             Command::Quit { now } => self.quit(now).into(),
         })
+    }
+
+    /// Goes on with a command whose file is here.
+    fn with_file(&mut self, command: &Command, octets: &[u8]) -> Result<Answer, Refusal> {
+        match command {
+            Command::Replay { via, pace, bytes, .. } => {
+                let compare = if *bytes { Compare::Bytes } else { Compare::Code };
+                self.replay(octets, via.clone(), *pace, compare)
+            }
+            _ => Err(Refusal::new("this command takes no file")),
+        }
     }
 }

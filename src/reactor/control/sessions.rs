@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::base::{Leg, Printable, SessionId, Wall, show_duration};
+use super::Answer;
+use crate::base::{Leg, Printable, SessionId, show_duration};
 use crate::control::{HeldLine, SessionLine, SessionView};
-use crate::journal::{Conversation, Line, Report, SessionRecord, Sign, ladder, render};
+use crate::journal::{Conversation, EndedSession, Line, Report, Sign, ladder, render};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::reactor::slots::Slot;
@@ -75,7 +76,20 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 
     /// `sessions [last=T]`
-    pub(super) fn sessions(&mut self, last: Option<Duration>) -> Report {
+    pub(super) fn sessions(&mut self, last: Option<Duration>) -> Answer {
+        let Some(last) = last else { return self.sessions_report(&[]).into() };
+        let from = self.now.wall.before(last);
+        if self.core.history.is_on() {
+            return Answer::Job(self.recall_since(from));
+        }
+        let ended = self.core.journal.sessions().ended();
+        let ended = ended.filter_map(|(id, record)| EndedSession::of(id, record));
+        let ended: Vec<EndedSession> = ended.take_while(|ended| ended.closed >= from).collect();
+        self.sessions_report(&ended).into()
+    }
+
+    /// The live ones, and these.
+    pub(super) fn sessions_report(&mut self, ended: &[EndedSession]) -> Report {
         let mut live: Vec<SessionLine> =
             self.slots.iter().filter_map(|slot| self.session_line(slot)).collect();
         // Oldest first, as their numbers tell.
@@ -87,21 +101,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             lines.push(live_row(line));
             rows.push(live_json(line));
         }
-        if let Some(last) = last {
-            let from = self.now.wall.as_micros() - last.as_micros() as i64;
-            for (id, record) in self.core.journal.sessions().ended() {
-                let Some((at, why)) = &record.closed else { continue };
-                if at.as_micros() < from {
-                    break;
-                }
-                lines.push(ended_row(id, record, *at, why));
-                rows.push(ended_json(id, record, *at, why));
-            }
-        }
-        if lines.len() > ROWS + 1 {
-            let more = lines.len() - ROWS - 1;
+        let room = (ROWS + 1).saturating_sub(lines.len());
+        lines.extend(ended.iter().take(room).map(ended_row));
+        rows.extend(ended.iter().map(ended_json));
+        if rows.len() > ROWS {
             lines.truncate(ROWS + 1);
-            lines.push(format!("… and {more} more (--json has all)"));
+            lines.push(format!("… and {} more (--json has all)", rows.len() - ROWS));
         }
         if lines.len() == 1 {
             lines = vec!["no sessions".into()];
@@ -177,21 +182,23 @@ fn live_json(line: &SessionLine) -> Value {
     })
 }
 
-fn ended_row(id: SessionId, record: &SessionRecord, at: Wall, why: &str) -> String {
-    let peer = record.peer.map_or("-".into(), |peer| peer.to_string());
-    let lasted = show_duration(whole_seconds(at.since(record.opened)));
-    let why = format!("ended {}: {}", at.clock(), Printable::new(why));
-    let bytes = record.octets.to_string();
-    row(&[&id.to_string(), &peer, "ended", &lasted, "", "", &why, "", &bytes])
+fn ended_row(ended: &EndedSession) -> String {
+    let peer = ended.peer.map_or("-".into(), |peer| peer.to_string());
+    let lasted = |opened| show_duration(whole_seconds(ended.closed.since(opened)));
+    let lasted = ended.opened.map_or("?".to_owned(), lasted);
+    let why = format!("ended {}: {}", ended.closed.clock(), Printable::new(&ended.why));
+    let bytes = ended.octets.to_string();
+    row(&[&ended.id.to_string(), &peer, "ended", &lasted, "", "", &why, "", &bytes])
 }
 
-fn ended_json(id: SessionId, record: &SessionRecord, at: Wall, why: &str) -> Value {
+fn ended_json(ended: &EndedSession) -> Value {
+    let age = ended.opened.map(|opened| ended.closed.since(opened).as_secs());
     json!({
-        "id": id.to_string(), "leg": leg_name(id.leg),
-        "peer": record.peer.map(|peer| peer.to_string()), "state": "ended", "held": false,
-        "age_s": at.since(record.opened).as_secs(), "tls": false, "user": null, "from": null,
-        "rcpts": 0, "bytes": record.octets, "ended": at.as_micros().div_euclid(1_000_000),
-        "why": Printable::new(why), "transactions": record.transactions,
+        "id": ended.id.to_string(), "leg": leg_name(ended.id.leg),
+        "peer": ended.peer.map(|peer| peer.to_string()), "state": "ended", "held": false,
+        "age_s": age, "tls": false, "user": null, "from": null, "rcpts": 0,
+        "bytes": ended.octets, "ended": ended.closed.as_micros().div_euclid(1_000_000),
+        "why": Printable::new(&ended.why), "transactions": ended.transactions,
     })
 }
 

@@ -220,8 +220,14 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub fn release_asker(&mut self, mut asker: Asker) {
         self.give_notes(&mut asker, false);
         let follows = asker.job.as_ref().is_some_and(|working| working.job.listens());
-        if let Some(Job::Tutor(mut tutoring)) = asker.job.take().map(|working| working.job) {
-            self.leave_tutor(&mut tutoring);
+        match asker.job.take().map(|working| working.job) {
+            Some(Job::Tutor(mut tutoring)) => self.leave_tutor(&mut tutoring),
+            Some(Job::Visit(visiting)) => {
+                if let Some(token) = visiting.token() {
+                    self.stop_playing(token);
+                }
+            }
+            _ => {}
         }
         for listens in [follows, asker.watching.is_some()] {
             if listens {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::watch::ms;
 use crate::base::show_duration;
-use crate::control::{Analysis, VERBS, find};
-use crate::journal::{Counter, Measure, Report, Table, Window};
+use crate::control::{VERBS, find};
+use crate::journal::{Counter, Measure, Report, Window};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::spool::Disk;
@@ -89,28 +89,6 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             return super::server::done("counting from zero on");
         }
         self.core.journal.report(self.now)
-    }
-
-    /// `analyse WHAT [last=T]`
-    pub(super) fn analyse(&mut self, what: Analysis, last: Option<Duration>) -> Report {
-        let (journal, now) = (&mut self.core.journal, self.now);
-        match what {
-            Analysis::Latency => journal.report_latency(last, now),
-            Analysis::Sizes => journal.report_sizes(last, now),
-            Analysis::Senders => journal.report_ranking(Table::Senders, last, now),
-            Analysis::Recipients => journal.report_ranking(Table::Recipients, last, now),
-            Analysis::Clients => journal.report_ranking(Table::Clients, last, now),
-            Analysis::Codes => {
-                let own = journal.report_ranking(Table::Replies, last, now);
-                let next = journal.report_ranking(Table::NextReplies, last, now);
-                let mut lines = vec!["replies to clients".to_owned()];
-                lines.extend(own.lines);
-                lines.extend([String::new(), "replies of next servers".to_owned()]);
-                lines.extend(next.lines);
-                let json = json!({ "rows": own.json["rows"], "next": next.json["rows"] });
-                Report { json, lines }
-            }
-        }
     }
 }
 

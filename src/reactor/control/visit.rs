@@ -1,0 +1,216 @@
+//! `resend` and `replay`: a server that is named by address, spoken to once, outside all routes.
+
+use serde_json::{Value, json};
+
+use super::jobs::Job;
+use super::messages::unknown_message;
+use super::{Answer, Asker, Refusal};
+use crate::base::{Leg, Printable, Report, SessionId, Time};
+use crate::control::{Command, Pace};
+use crate::journal::render;
+use crate::queue::ServerId;
+use crate::reactor::Reactor;
+use crate::reactor::net::{Net, Token};
+use crate::reactor::probe::until;
+use crate::reactor::ways::Reach;
+use crate::record::{self, Body, Compare, Player};
+use crate::spool::Disk;
+
+/// Octets of a file that is replayed.
+const MAX_FILE: u64 = 8 << 20;
+
+/// A visit that somebody waits for.
+pub struct Visiting {
+    server: ServerId,
+    errand: Errand,
+    stage: Stage,
+    /// When its name is given up.
+    until: Time,
+}
+
+enum Errand {
+    /// A copy of this message.
+    Resend(u64),
+    /// This recorded client, until it is sent.
+    Replay(Option<Box<Player>>),
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Nothing was done for it yet, or its name is being looked up.
+    New,
+    /// Its session goes on, or has ended.
+    Session(SessionId),
+    /// The recorded client speaks, or has ended.
+    Playing(Token),
+}
+
+impl Visiting {
+    /// There is a session to wait for.
+    pub(super) fn waits(&self) -> bool {
+        !matches!(self.stage, Stage::New)
+    }
+
+    /// The replay that goes on for it.
+    pub(in crate::reactor) fn token(&self) -> Option<Token> {
+        match self.stage {
+            Stage::Playing(token) => Some(token),
+            Stage::New | Stage::Session(_) => None,
+        }
+    }
+}
+
+impl<N: Net, D: Disk> Reactor<N, D> {
+    /// `resend QID via=HOST:PORT`
+    pub(super) fn resend(&mut self, counter: u64, via: (String, u16)) -> Result<Answer, Refusal> {
+        let id = self.core.queue.id_of(counter).ok_or_else(|| unknown_message(counter))?;
+        self.core.spool.check(id).map_err(|e| Refusal::new(e.to_string()))?;
+        self.visit(via, Errand::Resend(counter))
+    }
+
+    /// `replay FILE to HOST:PORT`: the asker is to give the file first.
+    pub(super) fn begin_replay(&mut self, command: Command) -> Result<Answer, Refusal> {
+        let Command::Replay { file, .. } = &command else {
+            return Err(Refusal::new("not a replay"));
+        };
+        Ok(Answer::Job(Job::want(file.clone(), MAX_FILE, command)))
+    }
+
+    /// The file is here.
+    pub(super) fn replay(
+        &mut self,
+        octets: &[u8],
+        via: (String, u16),
+        pace: Pace,
+        compare: Compare,
+    ) -> Result<Answer, Refusal> {
+        let all = record::read(octets).map_err(Refusal::new)?;
+        let recorded = record::to_replay(&all).ok_or_else(|| Refusal::new("no session in it"))?;
+        let at_once = pace == Pace::AtOnce;
+        let player = Player::new(recorded, Body::default(), at_once, compare, self.now.time);
+        let player = player.map_err(Refusal::new)?;
+        self.visit(via, Errand::Replay(Some(Box::new(player))))
+    }
+
+    fn visit(&mut self, via: (String, u16), errand: Errand) -> Result<Answer, Refusal> {
+        let (host, port) = via;
+        let server = self.core.visit(&host, port, self.now).ok_or_else(|| {
+            Refusal::new("too many other servers were visited; try again in an hour")
+        })?;
+        let until = until(self.now);
+        let visiting = Visiting { server, errand, stage: Stage::New, until };
+        Ok(Answer::Job(Job::Visit(Box::new(visiting))))
+    }
+
+    /// Goes on with a visit; true when it is over, and told.
+    pub(super) fn await_visit(
+        &mut self,
+        visiting: &mut Visiting,
+        (id, json): (u64, bool),
+        asker: &mut Asker,
+    ) -> Result<bool, Refusal> {
+        match visiting.stage {
+            Stage::New => {
+                if self.now.time >= visiting.until {
+                    return Err(Refusal::new("its name was not found in 2 minutes"));
+                }
+                self.set_out(visiting)?;
+                Ok(false)
+            }
+            Stage::Session(session) => {
+                let Some(probed) = self.take_probed(session) else { return Ok(false) };
+                let (report, good) = self.copy_report(session, &probed.why);
+                asker.tell_report(id, json, report);
+                match good {
+                    true => Ok(true),
+                    false => Err(Refusal::new("not all recipients were taken")),
+                }
+            }
+            Stage::Playing(token) => {
+                let Some(player) = self.take_played(token) else { return Ok(false) };
+                asker.tell_report(id, json, replay_report(&player));
+                match (player.fault(), player.differences().len()) {
+                    (Some(why), _) => Err(Refusal::new(Printable::new(why).into_string())),
+                    (None, 0) => Ok(true),
+                    (None, 1) => Err(Refusal::new("1 reply differs")),
+                    (None, n) => Err(Refusal::new(format!("{n} replies differ"))),
+                }
+            }
+        }
+    }
+
+    /// Begins the connection once the name is known.
+    fn set_out(&mut self, visiting: &mut Visiting) -> Result<(), Refusal> {
+        let words = |reply| Refusal::new(Printable::new(render::reply_line(&reply)).into_string());
+        let hosts = match self.core.reach(visiting.server, self.now) {
+            Reach::Asking => return Ok(()),
+            Reach::At(hosts) => hosts,
+            Reach::Down(reply) | Reach::Refused(reply) => return Err(words(reply)),
+        };
+        visiting.stage = match &mut visiting.errand {
+            Errand::Resend(counter) => {
+                let id = self.core.queue.id_of(*counter);
+                let id = id.ok_or_else(|| unknown_message(*counter))?;
+                Stage::Session(self.copy_to(visiting.server, id).map_err(Refusal::new)?)
+            }
+            Errand::Replay(player) => {
+                let player = player.take().ok_or_else(|| Refusal::new("played already"))?;
+                Stage::Playing(self.play(hosts, *player).map_err(Refusal::new)?)
+            }
+        };
+        Ok(())
+    }
+
+    /// What became of a copy: its dialogue, and how each recipient fared.
+    fn copy_report(&self, session: SessionId, why: &str) -> (Report, bool) {
+        let conversation = self.core.journal.conversation(session);
+        let all = conversation.iter().flat_map(|conversation| &conversation.lines);
+        let mut lines = Vec::new();
+        let mut outcomes: Vec<Value> = Vec::new();
+        let mut good = true;
+        for line in all {
+            let text = Printable::new(&line.text);
+            let own = Some(session);
+            if let Some(outcome) = text.as_str().strip_prefix("copy of ") {
+                good &= outcome.contains(": delivered ");
+                outcomes.push(json!(outcome));
+            }
+            lines.push(render::line(line.at, line.delay, own, line.sign, line.mark, &text));
+        }
+        good &= !outcomes.is_empty();
+        if outcomes.is_empty() {
+            lines.push(format!("nothing was sent: {}", Printable::new(why)));
+        }
+        lines.push("the message in the queue is as it was".to_owned());
+        debug_assert_eq!(session.leg, Leg::Out);
+        let json = json!({
+            "session": session.to_string(), "ok": good, "outcomes": outcomes,
+            "why": Printable::new(why),
+        });
+        (Report { json, lines }, good)
+    }
+}
+
+/// Which replies differ, and what could not be played as it was.
+fn replay_report(player: &Player) -> Report {
+    let (played, all) = player.played();
+    let mut lines = Vec::new();
+    let mut rows = Vec::new();
+    for difference in player.differences() {
+        lines.push(format!("{:>4}  {}", difference.number, difference.command));
+        lines.push(format!("      recorded  {}", difference.recorded));
+        lines.push(format!("      now       {}", difference.now));
+        rows.push(json!({
+            "exchange": difference.number, "command": difference.command,
+            "recorded": difference.recorded, "now": difference.now,
+        }));
+    }
+    lines.extend(player.remarks().iter().map(|remark| format!("note: {remark}")));
+    let differ = rows.len();
+    lines.push(format!("{played} of {all} replies were heard again; {differ} differ"));
+    let json = json!({
+        "played": played, "recorded": all, "differences": rows, "remarks": player.remarks(),
+        "fault": player.fault().map(Printable::new),
+    });
+    Report { json, lines }
+}
