@@ -48,6 +48,13 @@ pub enum Command {
     Resume,
     /// `annotate on|off`
     Annotate(bool),
+    /// `report FILE [QID|last=T]`
+    Report {
+        /// To be written by the process that asks.
+        file: String,
+        /// What it is about.
+        about: About,
+    },
     /// `tutor [LESSON]`
     Tutor {
         /// From 1.
@@ -218,6 +225,15 @@ pub enum Pace {
     Recorded,
     /// Each command as soon as it can be said.
     AtOnce,
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum About {
+    /// A message, by its counter.
+    Message(u64),
+    /// The last so long; else since the start.
+    Time(Option<Duration>),
 }
 
 /// How `export` writes.

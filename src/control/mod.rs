@@ -18,7 +18,7 @@ mod words;
 mod tests;
 
 pub use command::{
-    Analysis, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction,
+    About, Analysis, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction,
     NewFilter, NextCommand, Pace, Recorded, SessionView, ShowPart, Which,
 };
 pub use debug::{ADD_LIST_DELETE, BreakCommand};

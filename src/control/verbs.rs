@@ -2,8 +2,8 @@
 //! completion and the parser come from it. A verb stands here when it does something.
 
 use super::command::{
-    Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Pace, Recorded,
-    SessionView, ShowPart, Which,
+    About, Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Pace,
+    Recorded, SessionView, ShowPart, Which,
 };
 use super::debug;
 use super::filters::{FILTERS, check, filter};
@@ -204,6 +204,13 @@ pub static VERBS: &[Verb] = &[
         help: "say again what a recorded client said, and show the replies that differ",
         objects: &["to", "pace=", "compare="],
         parse: replay,
+    },
+    Verb {
+        name: "report",
+        usage: "report FILE [QID|last=1h]",
+        help: "write a page about a message, or about all mail, into a new file; .html has charts",
+        objects: &["last="],
+        parse: report,
     },
     Verb {
         name: "confirm",
@@ -411,6 +418,16 @@ fn show(args: &mut Args<'_>) -> Result<Command, CommandError> {
         _ => ShowPart::Envelope,
     };
     Ok(Command::Show { message, part })
+}
+
+fn report(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let file = args.need("the file to write")?.text.clone();
+    let last = args.last()?;
+    let about = match last {
+        None if !args.is_empty() => About::Message(args.message()?),
+        last => About::Time(last),
+    };
+    Ok(Command::Report { file, about })
 }
 
 fn export(args: &mut Args<'_>) -> Result<Command, CommandError> {

@@ -28,6 +28,7 @@ mod next_tls;
 mod probe;
 mod pty;
 mod real;
+mod report;
 mod server;
 mod start;
 mod tls;

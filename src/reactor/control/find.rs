@@ -43,6 +43,8 @@ pub(super) enum Then {
     Follow(u64),
     /// `export ID FORM FILE`
     Export(Recorded, Form, String),
+    /// `report FILE QID`
+    Report(String, u64),
 }
 
 impl Then {
@@ -254,6 +256,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 Answer::Job(Job::follow_after(found.parts, what, &mut self.core.journal))
             }
             Then::Attempts(counter) => self.show_attempts(counter, &found.parts)?.into(),
+            Then::Report(file, counter) => self.report_message(file, counter, &found.parts)?,
             Then::Export(what, form, file) => self.write_export(what, form, file, found)?,
         })
     }

@@ -9,6 +9,7 @@ use super::hand::{Handing, Wanting};
 use super::messages::{AGES, age_place, listed};
 use super::past::{Analysing, Recalling};
 use super::probe::Probing;
+use super::report::Reporting;
 use super::tutor::Tutoring;
 use super::visit::Visiting;
 use super::watch::Reader;
@@ -49,6 +50,8 @@ pub enum Job {
     Sessions(Box<Recalling>),
     /// `analyse WHAT last=T`
     Analyse(Box<Analysing>),
+    /// `report FILE [last=T]`
+    Report(Box<Reporting>),
     /// A file for the asker.
     Hand(Handing),
     /// `tutor`
@@ -180,6 +183,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 Some(report) => go_on(report.into(), job, (id, json), asker),
                 None => false,
             }),
+            Job::Report(reporting) => match self.report_slice(reporting)? {
+                Some(answer) => Ok(go_on(answer, job, (id, json), asker)),
+                None => Ok(false),
+            },
             Job::Hand(handing) => self.hand_piece(handing, (id, json), asker),
             Job::Want(wanting) => match self.await_file(wanting, id, asker)? {
                 Some(answer) => Ok(go_on(answer, job, (id, json), asker)),

@@ -25,6 +25,7 @@ mod jobs;
 mod messages;
 mod past;
 mod probe;
+mod report;
 mod server;
 mod sessions;
 mod settings;
@@ -46,7 +47,8 @@ use super::hold::Release;
 use super::net::Net;
 use crate::base::{Printable, Time};
 use crate::control::{
-    Command, CommandError, Follow, MessageAction, NextCommand, Recorded, Request, ShowPart, Told,
+    About, Command, CommandError, Follow, MessageAction, NextCommand, Recorded, Request, ShowPart,
+    Told,
 };
 use crate::journal::Report;
 use crate::record::Compare;
@@ -320,6 +322,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Show { message, part } => self.show(message, part)?.into(),
             Command::Messages { action, which } => self.begin_messages(action, which)?,
             Command::Confirm => self.confirm(asker)?,
+            Command::Report { file, about: About::Message(counter) } => {
+                self.find(Recorded::Message(counter), Then::Report(file, counter))?
+            }
+            Command::Report { file, about: About::Time(last) } => self.report_time(file, last),
             Command::Export { what, form, file } => self.export(what, form, file)?,
             Command::Resend { message, via } => self.resend(message, via)?,
             Command::Replay { .. } => self.begin_replay(command)?,

@@ -14,7 +14,7 @@ use crate::reactor::past::{Past, Since};
 use crate::spool::Disk;
 
 /// Sessions and messages that were begun so long before the time in question are known, too.
-const LEAD: Duration = Duration::from_secs(600);
+pub(super) const LEAD: Duration = Duration::from_secs(600);
 
 /// `sessions last=T` under way.
 pub struct Recalling {
