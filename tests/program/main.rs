@@ -27,6 +27,7 @@ mod next_auth;
 mod next_tls;
 mod probe;
 mod pty;
+mod questions;
 mod real;
 mod report;
 mod server;
