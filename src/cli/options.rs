@@ -129,7 +129,7 @@ fn given(option: &str, text: &str, name: &str, value: &str) -> Override {
 
 /// `--set SECTION.KEY=VALUE`. The key ends at the first `=`, in routes at the last, since an
 /// address may contain one.
-fn set(text: &str) -> Override {
+pub(super) fn set(text: &str) -> Override {
     let split =
         if text.starts_with("routes.") { text.rsplit_once('=') } else { text.split_once('=') };
     // Without a value the name is wrong, too: so the error comes up where all others do.

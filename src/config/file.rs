@@ -187,8 +187,8 @@ mod tests {
         assert_eq!(
             errors("[\x1b[2J]"),
             ["m.ini:1: unknown section [\\x1b[2J]; there are [server], \
-            [listener], [tls], [next_server], [routes], [aliases], [filter], [dns], [queue], \
-            [auth], [sink], [insight], [log]"]
+            [listener], [tls], [next_server], [routes], [aliases], [filter], [fault], [dns], \
+            [queue], [auth], [sink], [insight], [log]"]
         );
     }
 

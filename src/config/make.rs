@@ -18,6 +18,7 @@ use super::typed::{
 use crate::auth::Users;
 use crate::base::LogFormat;
 
+mod faults;
 mod filters;
 mod ways;
 
@@ -41,6 +42,7 @@ impl Config {
         let listeners = maker.listeners(tls.is_some());
         let aliases = maker.aliases();
         let filters = maker.filters(&next_servers);
+        let faults = maker.faults();
         let dns = maker.dns();
         let queue = maker.queue();
         let insight = maker.insight();
@@ -59,6 +61,7 @@ impl Config {
             routes,
             aliases,
             filters,
+            faults,
             dns,
             queue,
             auth,

@@ -344,7 +344,7 @@ fn unknown_section(section: &str) -> String {
     let family = section.split('.').next().unwrap_or_default();
     let hint = match nearest(family, SECTIONS.iter().map(|s| s.name)) {
         Some(name) if name != family => format!("; did you mean [{name}]?"),
-        Some(name) if name == "listener" || name == "filter" => {
+        Some(name) if matches!(name.as_str(), "listener" | "filter" | "fault") => {
             format!("; give it a name: [{name}.NAME]")
         }
         Some(name) => format!("; there is only [{name}]"),

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::kind::Kind;
-use crate::rules::filter;
+use crate::rules::{At, filter};
 
 /// One setting.
 #[derive(Debug)]
@@ -216,6 +216,37 @@ const LISTENER: &[Setting] = &[
 ];
 
 #[rustfmt::skip]
+const FAULT: &[Setting] = &[
+    row("stage", Kind::Choice(&At::NAMES), Unset,
+        "where it goes wrong").live(),
+    row("where", Kind::Text, Unset,
+        "only where this holds, in the language of docs/commands.md; empty: always")
+        .or_none().live(),
+    row("reply", Kind::Text, Unset,
+        "this reply instead of the real one: `451 4.3.0 try later`").or_none().live(),
+    row("delay", Kind::Text, Unset,
+        "so long before the answer or the command").or_none().live(),
+    row("rate", Kind::Text, Unset,
+        "from then on so many octets in a second, in each direction").or_none().live(),
+    row("cut", Kind::Text, Unset,
+        "the connection is closed after so many octets more").or_none().live(),
+    row("no", Kind::Text, Unset,
+        "keywords of EHLO that are not there: `starttls, pipelining`; ehlo: nor EHLO itself")
+        .or_none().live(),
+    row("odds", Kind::Text, Is("100%"),
+        "how often, of all times that it could").or_none().live(),
+    row("count", Kind::Text, Unset,
+        "it strikes so often, then it is gone").or_none().live(),
+    row("for", Kind::Text, Unset,
+        "it is gone after so long").or_none().live(),
+    row("seed", Kind::Text, Derived("by chance"),
+        "what its dice begin with: the same seed and the same mail, the same faults")
+        .or_none().live(),
+    row("leg", Kind::Choice(&["in", "out", "sink"]), Derived("both legs of the relay"),
+        "on which leg; sink: the built-in next server").or_none().live(),
+];
+
+#[rustfmt::skip]
 const TLS: &[Setting] = &[
     row("certificate", Kind::Path, Unset,
         "PEM file: our certificate, then its chain; with it STARTTLS is offered").or_none().live(),
@@ -357,6 +388,13 @@ pub const SECTIONS: &[Section] = &[
         keys: Keys::Fixed(FILTER),
         help: "What is done with mail beside relaying it, by rules: see docs/filters.md. Each \
                recipient walks the filters in the order of the file; the first that fits decides.",
+    },
+    Section {
+        name: "fault",
+        naming: Naming::Named,
+        keys: Keys::Fixed(FAULT),
+        help: "What goes wrong on purpose, for tests: see docs/testing.md. A server with faults \
+               says so at its start and in its status line.",
     },
     Section {
         name: "dns",

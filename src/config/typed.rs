@@ -9,6 +9,7 @@ use super::login::LoginSettings;
 use super::settings::{Row, Settings};
 use crate::auth::Users;
 use crate::base::{Address, DomainPattern, IpNet, LogFormat, Rate};
+use crate::rules::Fault;
 use crate::rules::filter::{Filter, Origin};
 
 /// Everything that can be set.
@@ -29,6 +30,8 @@ pub struct Config {
     pub aliases: Vec<(String, Vec<Address>)>,
     /// Each `[filter.NAME]`, in the order of the file; then those that were added while running.
     pub filters: Vec<(Filter, Origin)>,
+    /// Each `[fault.NAME]`, in the order of the file.
+    pub faults: Vec<(String, Fault)>,
     /// `[dns]`.
     pub dns: DnsSettings,
     /// `[queue]`.

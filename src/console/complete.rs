@@ -173,6 +173,10 @@ fn objects(verb: &Verb, words: &[&str], names: &Names) -> Vec<String> {
 fn rule_words(verb: &Verb, words: &[&str]) -> Option<Vec<String>> {
     let keys: &[&str] = match verb.name {
         "break" => &["leg=", "name=", "where"],
+        "fault" => &[
+            "reply=", "delay=", "rate=", "cut=", "no=", "odds=", "count=", "for=", "seed=", "leg=",
+            "name=", "where",
+        ],
         _ => return None,
     };
     let unsaid = || {
@@ -288,6 +292,8 @@ mod tests {
             ("break add at rs", "break add at rset "),
             ("break add at rcpt l", "break add at rcpt leg="),
             ("break add at rcpt leg=in l", "break add at rcpt leg=in l"),
+            ("fault add dot c", "fault add dot c| cut= count="),
+            ("fault add st", "fault add starttls "),
             ("break del", "break delete "),
             ("break delete a", "break delete all "),
             ("step i", "step i| i8 i7"),

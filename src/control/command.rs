@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::debug::BreakCommand;
+use super::debug::{BreakCommand, FaultCommand};
 use super::parse::{Args, CommandError};
 use super::{verbs, words};
 use crate::base::{Address, Reply, SessionId};
@@ -112,6 +112,8 @@ pub enum Command {
     },
     /// `flush`
     Flush,
+    /// `fault …`
+    Fault(FaultCommand),
     /// `break …`
     Break(BreakCommand),
     /// `step ID`: let it go, and hold it at its next stage.

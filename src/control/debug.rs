@@ -3,7 +3,7 @@
 use super::command::Command;
 use super::parse::{Args, CommandError};
 use crate::base::{Reply, parse_duration};
-use crate::rules::{At, Breakpoint, Place};
+use crate::rules::{At, Breakpoint, Expr, FAULT_KEYS, Fault, Field, Place};
 
 /// `break add|list|delete`
 #[derive(Clone, PartialEq, Debug)]
@@ -16,6 +16,22 @@ pub enum BreakCommand {
         breakpoint: Breakpoint,
     },
     /// All of them, and what they hold.
+    List,
+    /// The one with this name, or `all`.
+    Delete(String),
+}
+
+/// `fault add|list|delete`
+#[derive(Clone, PartialEq, Debug)]
+pub enum FaultCommand {
+    /// Something is to go wrong.
+    Add {
+        /// What it is to be called; else it gets a name of its own.
+        name: Option<String>,
+        /// What, where, how often.
+        fault: Box<Fault>,
+    },
+    /// All of them, their hits and what is left.
     List,
     /// The one with this name, or `all`.
     Delete(String),
@@ -35,11 +51,11 @@ pub(super) fn breakpoints(args: &mut Args<'_>) -> Result<Command, CommandError> 
             let [name, leg] = args.pairs(["name", "leg"])?;
             let relay = |word: &str| Place::parse(word).filter(|leg| *leg != Place::Sink);
             BreakCommand::Add {
-                name: name.map(|name| name.text().to_owned()),
+                name: name.map(|name| name.value().to_owned()),
                 breakpoint: Breakpoint {
                     at,
                     leg: leg.map(|leg| leg.read(RELAY_LEGS, relay)).transpose()?,
-                    filter: args.filter()?,
+                    filter: args.moment_filter()?,
                     hits: 0,
                 },
             }
@@ -47,6 +63,32 @@ pub(super) fn breakpoints(args: &mut Args<'_>) -> Result<Command, CommandError> 
         "list" => BreakCommand::List,
         _ => BreakCommand::Delete(args.need("the name of a breakpoint, or all,")?.text.clone()),
     }))
+}
+
+pub(super) fn faults(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    Ok(Command::Fault(match args.need_choice(ADD_LIST_DELETE)? {
+        "add" => fault(args)?,
+        "list" => FaultCommand::List,
+        _ => FaultCommand::Delete(args.need("the name of a fault, or all,")?.text.clone()),
+    }))
+}
+
+fn fault(args: &mut Args<'_>) -> Result<FaultCommand, CommandError> {
+    args.skip("at");
+    let at = args.stage()?;
+    let missing = args.wanted("").column;
+    let [name, reply, delay, rate, cut, no, odds, count, lasts, seed, leg] = args.pairs([
+        "name", "reply", "delay", "rate", "cut", "no", "odds", "count", "for", "seed", "leg",
+    ])?;
+    let pairs = [reply, delay, rate, cut, no, odds, count, lasts, seed, leg];
+    let pair = |key| FAULT_KEYS.iter().position(|known| *known == key).and_then(|i| pairs[i]);
+    let filter = args.moment_filter()?;
+    let fault = Fault::read(at, filter, |key| pair(key).map(|pair| pair.value()));
+    let fault = fault.map_err(|(key, message)| {
+        let column = key.and_then(pair).map_or(missing, |pair| pair.column());
+        CommandError::new(column, message)
+    })?;
+    Ok(FaultCommand::Add { name: name.map(|name| name.value().to_owned()), fault: fault.into() })
 }
 
 /// `go ID|all`
@@ -91,5 +133,20 @@ impl Args<'_> {
     pub(super) fn stage(&mut self) -> Result<At, CommandError> {
         let word = self.need("a stage such as rcpt")?;
         At::parse(&word.text).map_err(|message| CommandError::new(word.column, message))
+    }
+
+    /// The expression after `where`, about a moment at which there is no answer yet.
+    fn moment_filter(&mut self) -> Result<Option<Expr>, CommandError> {
+        let Some((before, source)) = self.condition() else { return Ok(None) };
+        let wrong = |column, message| CommandError::new(before + column, message);
+        let expr = Expr::parse(source).map_err(|e| wrong(e.column, e.message))?;
+        let later = |field: &Field| matches!(field, Field::Reply | Field::Delay);
+        match Expr::place_of(source, later).filter(|_| expr.asks(later)) {
+            None => Ok(Some(expr)),
+            Some((column, name)) => {
+                let message = format!("'{name}' is not known before the answer is given");
+                Err(wrong(column, message))
+            }
+        }
     }
 }

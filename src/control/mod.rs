@@ -21,7 +21,7 @@ pub use command::{
     About, Analysis, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction,
     NewFilter, NextCommand, Pace, Recorded, SessionView, ShowPart, Which,
 };
-pub use debug::{ADD_LIST_DELETE, BreakCommand};
+pub use debug::{ADD_LIST_DELETE, BreakCommand, FaultCommand};
 pub use docs::commands_page;
 pub use item::item_holds;
 pub use parse::CommandError;

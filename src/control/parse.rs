@@ -265,11 +265,6 @@ impl<'a> Pair<'a> {
         })
     }
 
-    /// The value as it is.
-    pub fn text(&self) -> &str {
-        self.value
-    }
-
     /// The value parsed.
     pub fn parse<T: FromStr>(&self, what: &str) -> Result<T> {
         self.read(what, |value| value.parse().ok())

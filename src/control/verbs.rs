@@ -227,6 +227,15 @@ pub static VERBS: &[Verb] = &[
         parse: |_| Ok(Command::Flush),
     },
     Verb {
+        name: "fault",
+        usage: "fault add STAGE [reply=\"CODE TEXT\"] [delay=T] [rate=N] [cut=N] [no=WORDS] \
+                [odds=N%] [count=N] [for=T] [seed=N] [leg=in|out|sink] [name=NAME] [where EXPR] \
+                | list | delete NAME|all",
+        help: "let something go wrong on purpose, for tests: see docs/testing.md",
+        objects: debug::ADD_LIST_DELETE,
+        parse: debug::faults,
+    },
+    Verb {
         name: "break",
         usage: "break add at STAGE [leg=in|out] [name=NAME] [where EXPR] | list | delete NAME|all",
         help: "hold sessions at a stage, before the reply or the command goes out",

@@ -45,8 +45,12 @@ impl<D: Disk> Core<D> {
         }
         self.aliases = Aliases::new(config.aliases.clone(), &config.server.hostname);
         self.history.set_bounds(bounds(config.insight), &self.journal, now);
+        let faults = self.config.faults != config.faults;
         self.config = config;
         self.configure_names();
+        if faults {
+            self.configure_faults(now);
+        }
     }
 
     /// Gives some messages that wait their route anew, after the routes or the servers on them have

@@ -144,7 +144,7 @@ impl<D: Disk> Core<D> {
             pending: Vec::new(),
             pending_sink: Vec::new(),
             logins: Logins::default(),
-            debug: Debug::default(),
+            debug: Debug::new(seed),
             secrecy: Secrecy::default(),
             aliases: Aliases::new(config.aliases.clone(), &config.server.hostname),
             resolver,
@@ -218,7 +218,9 @@ impl<D: Disk> Core<D> {
         let probe = self.queue.next_probe(now);
         let names = self.resolver.deadline();
         let past = self.past_deadline(now);
-        self.queue.next_sweep().min(probe).min(self.spool.next_trial()).min(names).min(past)
+        let faults = self.debug.faults.next_expiry();
+        let next = self.queue.next_sweep().min(probe).min(self.spool.next_trial()).min(names);
+        next.min(faults).min(past)
     }
 
     /// A next server's settings.

@@ -1,7 +1,7 @@
 //! Held sessions: what happens between a machine's question at the gate and its answer.
 //!
 //! ```text
-//!   Ask ─▶ breakpoint? ─▶ rules ─▶ verdict
+//!   Ask ─▶ breakpoint? ─▶ fault? ─▶ rules ─▶ verdict
 //!             │ yes         ▲
 //!             ▼             │ go, step, its time is up, the server ends
 //!            Held ──────────┘
@@ -22,9 +22,9 @@ use super::net::Net;
 use super::outbound::Outbound;
 use crate::base::{Now, Printable, Reply, SessionId, Time, show_duration};
 use crate::journal::What;
-use crate::rules::{At, Breakpoints, Moment, Place, longest_hold, may_say, patience};
+use crate::rules::{At, Breakpoints, Faults, Moment, Place, longest_hold, may_say, patience};
 use crate::smtp::server::Context;
-use crate::smtp::{Facts, Stage, Verdict};
+use crate::smtp::{Facts, Hidden, Stage, Verdict};
 use crate::spool::Disk;
 
 /// Sessions that are held at once; others go on.
@@ -38,18 +38,19 @@ pub struct Debug {
     pub breakpoints: Breakpoints,
     /// How many are.
     pub held: usize,
-}
-
-impl Default for Debug {
-    fn default() -> Debug {
-        Debug { breakpoints: Breakpoints::none(), held: 0 }
-    }
+    /// What goes wrong on purpose.
+    pub faults: Faults,
 }
 
 impl Debug {
+    /// Nobody debugs yet.
+    pub fn new(seed: u64) -> Debug {
+        Debug { breakpoints: Breakpoints::none(), held: 0, faults: Faults::new(seed) }
+    }
+
     /// Nothing is to be asked: the way of all mail while nobody debugs.
     pub fn is_quiet(&self) -> bool {
-        self.breakpoints.is_empty()
+        self.breakpoints.is_empty() && self.faults.is_empty()
     }
 }
 
@@ -88,12 +89,39 @@ pub struct Watched {
     pub steps: bool,
     /// This is said in the place of the real answer, and is to be marked.
     pub injected: Option<Reply>,
+    /// A fault lets it wait.
+    pub delayed: Option<Delayed>,
+    /// What a fault hides of the answers to EHLO.
+    pub hidden: Hidden,
+    /// The reply that comes next is one of those.
+    pub strips: bool,
+}
+
+/// A question that a fault lets wait.
+#[derive(Debug)]
+pub struct Delayed {
+    /// At which stage.
+    pub stage: Stage,
+    /// Until when.
+    pub until: Time,
+    /// What is said then; else what the rules say.
+    pub reply: Option<Reply>,
 }
 
 impl Watched {
     /// There is something to keep.
     fn is_used(&self) -> bool {
-        self.held.is_some() || self.steps || self.injected.is_some()
+        self.held.is_some()
+            || self.steps
+            || self.injected.is_some()
+            || self.delayed.is_some()
+            || !self.hidden.is_empty()
+    }
+
+    /// When what waits goes on by itself.
+    fn until(&self) -> Option<Time> {
+        let held = self.held.as_ref().map(|held| held.until);
+        held.or(self.delayed.as_ref().map(|delayed| delayed.until))
     }
 }
 
@@ -117,6 +145,11 @@ pub enum Release {
 }
 
 impl Release {
+    /// What a delay of a fault is ended by, too.
+    fn goes_on(&self) -> bool {
+        !matches!(self, Release::Reply(_) | Release::Drop | Release::Step)
+    }
+
     /// What is said of it.
     fn what(&self) -> What<'static> {
         match self {
@@ -167,10 +200,7 @@ impl<D: Disk> Core<D> {
             self.note(now, Some(q.id), None, What::Held(&words));
             return false;
         }
-        let about = match q.place {
-            Place::Out => about_to_say(q),
-            _ => self.about_to_answer(q),
-        };
+        let about = self.about(q);
         let longest = longest_hold(q.stage, q.place);
         let (id, stage) = (q.id, q.stage.name());
         let words = format!(
@@ -191,6 +221,14 @@ impl<D: Disk> Core<D> {
             about,
         });
         true
+    }
+
+    /// What is about to be said, or answered.
+    pub(super) fn about(&self, q: &Question<'_>) -> Printable {
+        match q.place {
+            Place::Out => about_to_say(q),
+            _ => self.about_to_answer(q),
+        }
     }
 
     /// What the client is to be answered.
@@ -285,22 +323,32 @@ impl<S, F> Inbound<S, F> {
         self.watched.as_ref()?.held.as_ref()
     }
 
-    /// The machine asks while somebody debugs: true when it has to wait.
-    pub(super) fn is_stopped<D: Disk<File = F>>(
+    /// Until when it is held, or delayed by a fault.
+    pub(super) fn waits_until(&self) -> Option<Time> {
+        self.watched.as_ref()?.until()
+    }
+
+    /// What is asked, for those who look at it.
+    pub(super) fn question(&self, stage: Stage) -> Question<'_> {
+        let facts = self.session.facts();
+        Question { id: self.id, place: self.place(), stage, facts, next: None }
+    }
+
+    /// The machine asks: it is answered, or has to wait (true).
+    pub(super) fn waits_at_gate<D: Disk<File = F>>(
         &mut self,
         core: &mut Core<D>,
         now: Now,
         stage: Stage,
     ) -> bool {
         if core.debug.is_quiet() && self.watched.is_none() {
+            self.answer(core, now, stage, None);
             return false;
         }
         let mut watched = self.watched.take().unwrap_or_default();
-        let facts = self.session.facts();
-        let question = Question { id: self.id, place: self.place(), stage, facts, next: None };
-        let stopped = core.stop(&mut watched, &question, now);
+        let stopped = core.stop(&mut watched, &self.question(stage), now);
         self.watched = watched.is_used().then_some(watched);
-        stopped
+        stopped || self.pass(core, now, stage)
     }
 
     /// Lets a held session go on, or says why it cannot. The caller gives it a turn.
@@ -312,35 +360,34 @@ impl<S, F> Inbound<S, F> {
     ) -> Result<(), String> {
         match self.held() {
             Some(held) => check(held, self.place(), release)?,
+            None if self.waits_until().is_some() && release.goes_on() => {
+                self.end_delay(core, now);
+                return Ok(());
+            }
             None => return Err(format!("{} is not held", self.id)),
         }
         let Some(held) = core.unhold(&mut self.watched) else { return Ok(()) };
         self.narrate(core, now, release.what());
-        let verdict = match release {
-            Release::Reply(reply) => {
-                self.inject(reply.clone());
-                Verdict::Refuse(reply.clone())
+        match release {
+            Release::Reply(reply) => self.answer(core, now, held.stage, Some(reply.clone())),
+            Release::Drop => {
+                let cx = Context { config: core.session_config(self.role), now };
+                self.session.verdict(Verdict::Drop, &cx);
             }
-            Release::Drop => Verdict::Drop,
-            Release::Step => {
-                self.watch().steps = true;
-                self.decide(core, now, held.stage)
+            _ => {
+                self.pass(core, now, held.stage);
+                // After that: what is to be done now is past its breakpoint.
+                if *release == Release::Step {
+                    self.watch().steps = true;
+                }
             }
-            _ => self.decide(core, now, held.stage),
-        };
-        let cx = Context { config: core.session_config(self.role), now };
-        self.session.verdict(verdict, &cx);
+        }
         Ok(())
     }
 
     /// What is kept of a session that somebody looks at.
     pub(super) fn watch(&mut self) -> &mut Watched {
         self.watched.get_or_insert_default()
-    }
-
-    /// The reply that comes next is not the real one.
-    pub(super) fn inject(&mut self, reply: Reply) {
-        self.watch().injected = Some(reply);
     }
 
     /// Lets go of a session that ends.
@@ -356,7 +403,7 @@ impl<S, F> Inbound<S, F> {
         now: Now,
         scratch: &mut [u8],
     ) -> Option<After> {
-        if self.held().is_none() {
+        if self.waits_until().is_none() {
             return Some(self.rest(net));
         }
         match look_behind(&mut self.link, net, &mut self.input, scratch) {
@@ -386,23 +433,29 @@ impl<S> Outbound<S> {
         self.watched.get_or_insert_default()
     }
 
-    /// The machine asks while somebody debugs: true when it has to wait.
-    pub(super) fn is_stopped<D: Disk>(
-        &mut self,
-        core: &mut Core<D>,
-        now: Now,
-        stage: Stage,
-    ) -> bool {
+    /// Until when it is held, or delayed by a fault.
+    pub(super) fn waits_until(&self) -> Option<Time> {
+        self.watched.as_ref()?.until()
+    }
+
+    /// What is asked, for those who look at it.
+    pub(super) fn question<'a>(&'a self, stage: Stage, next: &'a str) -> Question<'a> {
+        let facts = self.session.facts();
+        Question { id: self.id, place: Place::Out, stage, facts, next: Some(next) }
+    }
+
+    /// The machine asks: it is answered, unless it has to wait.
+    pub(super) fn meet_gate<D: Disk>(&mut self, core: &mut Core<D>, now: Now, stage: Stage) {
         if core.debug.is_quiet() && self.watched.is_none() {
-            return false;
+            return self.answer(stage, now, None);
         }
         let mut watched = self.watched.take().unwrap_or_default();
         let next = core.server(self.server).name.clone();
-        let (id, facts, next) = (self.id, self.session.facts(), Some(next.as_str()));
-        let question = Question { id, place: Place::Out, stage, facts, next };
-        let stopped = core.stop(&mut watched, &question, now);
+        let stopped = core.stop(&mut watched, &self.question(stage, &next), now);
         self.watched = watched.is_used().then_some(watched);
-        stopped
+        if !stopped {
+            self.pass(core, now, stage);
+        }
     }
 
     /// Lets a held session go on, or says why it cannot. The caller gives it a turn.
@@ -414,23 +467,27 @@ impl<S> Outbound<S> {
     ) -> Result<(), String> {
         match self.held() {
             Some(held) => check(held, Place::Out, release)?,
+            None if self.waits_until().is_some() && release.goes_on() => {
+                self.end_delay(now);
+                return Ok(());
+            }
             None => return Err(format!("{} is not held", self.id)),
         }
         let Some(held) = core.unhold(&mut self.watched) else { return Ok(()) };
         core.note(now, Some(self.id), None, release.what());
-        let verdict = match release {
+        match release {
             Release::Reply(reply) => {
-                self.tell_injected(core, now, reply, "by hand", &held.about);
-                Verdict::Refuse(reply.clone())
+                self.tell_injected(core, now, reply, &held.about);
+                self.answer(held.stage, now, Some(reply.clone()));
             }
-            Release::Drop => Verdict::Drop,
-            Release::Step => {
-                self.watch().steps = true;
-                self.purpose.verdict(held.stage)
+            Release::Drop => self.session.verdict(Verdict::Drop, now.time),
+            _ => {
+                self.pass(core, now, held.stage);
+                if *release == Release::Step {
+                    self.watch().steps = true;
+                }
             }
-            _ => self.purpose.verdict(held.stage),
-        };
-        self.session.verdict(verdict, now.time);
+        }
         Ok(())
     }
 
@@ -440,17 +497,17 @@ impl<S> Outbound<S> {
         core: &mut Core<D>,
         now: Now,
         reply: &Reply,
-        by: &str,
         about: &Printable,
     ) {
         let reply = Printable::bounded(reply.on_one_line(), 400);
-        let words = format!("{by}: {reply}, as if the next server had said it to {about}");
+        let words = format!("by hand: {reply}, as if the next server had said it to {about}");
         core.note(now, Some(self.id), None, What::Injected(&words));
     }
 
     /// Lets go of a session that ends.
     pub(super) fn forget_hold<D: Disk>(&mut self, core: &mut Core<D>) {
         core.unhold(&mut self.watched);
+        self.watched = None;
     }
 
     /// A machine that waits at the gate takes no input; it looks only whether the next server is

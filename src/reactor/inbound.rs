@@ -125,6 +125,7 @@ impl<S, F> Inbound<S, F> {
         scratch: &mut [u8],
     ) -> After {
         let mut budget = BUDGET;
+        self.link.refill(now.time);
         loop {
             if let Phase::Handshake { .. } = self.link.phase {
                 if let Some(after) = self.handshake(net, core, now) {
@@ -214,7 +215,7 @@ impl<S, F> Inbound<S, F> {
 
     /// The timer of the session or of its closing link.
     pub fn timeout<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
-        if self.held().is_some_and(|held| held.until <= now.time) {
+        if self.waits_until().is_some_and(|until| until <= now.time) {
             let _ = self.let_go(core, &Release::Time, now);
             return;
         }
@@ -243,13 +244,14 @@ impl<S, F> Inbound<S, F> {
 
     /// When the connection wants its next turn, whatever happens.
     pub fn deadline(&self) -> Time {
-        match self.link.phase {
+        let own = match self.link.phase {
             Phase::Open => match self.gear {
                 Gear::Header { until } => until,
-                _ => self.held().map_or(self.session.deadline(), |held| held.until),
+                _ => self.waits_until().unwrap_or(self.session.deadline()),
             },
             _ => self.link.deadline(),
-        }
+        };
+        own.min(self.link.trouble_due())
     }
 
     /// The server is ending.
@@ -370,12 +372,8 @@ impl<S, F> Inbound<S, F> {
                 let cx = Context { config: core.session_config(self.role), now };
                 self.session.verdict(Verdict::Refuse(TOO_MANY_LOGINS), &cx);
             }
-            Action::Ask(stage) if self.is_stopped(core, now, stage) => return Some(Stop::Waits),
-            Action::Ask(stage) => {
-                let verdict = self.decide(core, now, stage);
-                let cx = Context { config: core.session_config(self.role), now };
-                self.session.verdict(verdict, &cx);
-            }
+            Action::Ask(stage) if self.waits_at_gate(core, now, stage) => return Some(Stop::Waits),
+            Action::Ask(_) => {}
             Action::Reply(reply) => self.reply(core, now, &reply),
             Action::Heard(range) => self.heard(core, now, &input[range]),
             Action::HeardSecret(text) => self.heard(core, now, &text),
@@ -443,6 +441,8 @@ impl<S, F> Inbound<S, F> {
 
     fn reply<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, reply: &Reply) {
         let mark = self.mark_of(reply);
+        let stripped = self.stripped(reply);
+        let reply = stripped.as_ref().unwrap_or(reply);
         let start = self.link.output.tail().len();
         reply.write_to(self.link.output.tail());
         // Each line of the reply is a line of the transcript.
@@ -523,7 +523,10 @@ impl<S, F> Inbound<S, F> {
     }
 
     pub(super) fn broken(&mut self, error: &std::io::Error) -> After {
-        self.why = error.to_string().into();
+        self.why = match self.link.unsent_at_cut() {
+            Some(octets) => format!("{error}: {octets} octets of ours were never sent").into(),
+            None => error.to_string().into(),
+        };
         After::Gone
     }
 }

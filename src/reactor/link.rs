@@ -18,6 +18,7 @@ use super::net::{Net, Ready, Token};
 use super::output::Output;
 use super::tls::Tls;
 use super::transport::Transport;
+use super::trouble::Trouble;
 use crate::base::Time;
 
 /// How long a lingering link waits for the peer's end.
@@ -80,6 +81,8 @@ pub struct Link<S> {
     read_closed: bool,
     /// While it closed, the peer's end came.
     ended: bool,
+    /// What a fault does to it, if anything.
+    pub(super) trouble: Option<Box<Trouble>>,
 }
 
 impl<S> Link<S> {
@@ -96,6 +99,7 @@ impl<S> Link<S> {
             writable,
             read_closed: false,
             ended: false,
+            trouble: None,
         }
     }
 
@@ -108,7 +112,16 @@ impl<S> Link<S> {
 
     /// Reading may bring something.
     pub fn is_readable(&self) -> bool {
-        self.readable
+        self.readable && self.trouble.as_ref().is_none_or(|trouble| trouble.lets_in())
+    }
+
+    /// What a fault does to it.
+    pub(super) fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
+    }
+
+    pub(super) fn set_writable(&mut self, writable: bool) {
+        self.writable = writable;
     }
 
     /// The peer has ended its side; octets may lie before that.
@@ -128,9 +141,22 @@ impl<S> Link<S> {
 
     /// Reads once.
     pub fn read<N: Net<Stream = S>>(&mut self, net: &mut N, buf: &mut [u8]) -> io::Result<Input> {
+        let buf = match &mut self.trouble {
+            None => buf,
+            Some(trouble) => {
+                let most = trouble.allowed(false)?.min(buf.len());
+                if most == 0 {
+                    return Ok(Input::Dry);
+                }
+                &mut buf[..most]
+            }
+        };
         match self.transport.read(net, buf) {
             Ok(0) => Ok(Input::End),
             Ok(n) => {
+                if let Some(trouble) = &mut self.trouble {
+                    trouble.passed(false, n);
+                }
                 // epoll(7), question 9: a short read has emptied the socket, and whatever comes
                 // later makes a new edge. It saves the read that would say WouldBlock. The end
                 // of the stream may be behind these octets without an edge of its own, though.
@@ -155,6 +181,9 @@ impl<S> Link<S> {
         }
         if !self.writable {
             return Ok(false);
+        }
+        if self.trouble.is_some() {
+            return self.flush_troubled(net);
         }
         let transport = &mut self.transport;
         let done =
@@ -268,7 +297,7 @@ impl<S> Link<S> {
         match self.phase {
             Phase::Open => Time::NEVER,
             Phase::Handshake { until } | Phase::Closing { until } | Phase::Lingering { until } => {
-                until
+                until.min(self.trouble_due())
             }
         }
     }

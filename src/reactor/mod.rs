@@ -16,6 +16,7 @@ mod core;
 mod desk;
 mod dialing;
 mod dispatch;
+mod faults;
 mod files;
 mod filtering;
 mod front;
@@ -50,6 +51,7 @@ mod tick;
 mod timers;
 mod tls;
 mod transport;
+mod trouble;
 mod ways;
 
 use std::collections::HashMap;

@@ -157,6 +157,7 @@ impl<S> Outbound<S> {
             return self.scout(net, core, now);
         }
         let mut budget = BUDGET;
+        self.link.refill(now.time);
         while matches!(self.link.phase, Phase::Open | Phase::Handshake { .. }) {
             if let Phase::Handshake { .. } = self.link.phase {
                 if let Some(after) = self.handshake(net, core, now) {
@@ -192,7 +193,7 @@ impl<S> Outbound<S> {
             if std::mem::take(&mut self.busy) {
                 return After::Again;
             }
-            if self.held().is_some() {
+            if self.waits_until().is_some() {
                 match self.wait_held(net, core, now, scratch) {
                     Some(after) => return after,
                     None => continue,
@@ -222,7 +223,7 @@ impl<S> Outbound<S> {
 
     /// A timer of this connection is due.
     pub fn timeout<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
-        if self.held().is_some_and(|held| held.until <= now.time) {
+        if self.waits_until().is_some_and(|until| until <= now.time) {
             let _ = self.let_go(core, &Release::Time, now);
             return;
         }
@@ -241,15 +242,16 @@ impl<S> Outbound<S> {
 
     /// When the connection wants its next turn, whatever happens.
     pub fn deadline(&self) -> Time {
-        match (&self.link.phase, &self.stage) {
+        let own = match (&self.link.phase, &self.stage) {
             (Phase::Open, Stage::Dialing(dialing)) => dialing.deadline(),
             (Phase::Open, Stage::Talking) if self.is_idle() => self.idle_since.after(IDLE),
-            (Phase::Open, Stage::Talking) => match self.held() {
-                Some(held) => held.until,
+            (Phase::Open, Stage::Talking) => match self.waits_until() {
+                Some(until) => until,
                 None => self.session.deadline().min(self.scout_at()),
             },
             _ => self.link.deadline(),
-        }
+        };
+        own.min(self.link.trouble_due())
     }
 
     /// Ends the connection politely as soon as it carries nothing.
@@ -373,8 +375,7 @@ impl<S> Outbound<S> {
         let tls = self.session.is_tls();
         match action {
             Action::Read => {}
-            Action::Ask(stage) if self.is_stopped(core, now, stage) => {}
-            Action::Ask(stage) => self.session.verdict(self.purpose.verdict(stage), now.time),
+            Action::Ask(stage) => self.meet_gate(core, now, stage),
             Action::Send(octets) => self.send(core, now, &octets),
             Action::SendSecret { octets, shown } => self.send_secret(core, now, &octets, &shown),
             Action::Secret { fresh } => self.fetch(core, now, fresh),

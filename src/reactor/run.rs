@@ -143,6 +143,10 @@ fn serve<D: Disk>(
     let mut reactor = build(config, spool)?;
     let now = reactor.now();
     reactor.core.tells_of_sink = alone;
+    if alone {
+        reactor.core.debug.faults.be_for_sink();
+    }
+    reactor.core.configure_faults(now);
     if !alone {
         let spool = reactor.core.config.server.spool.clone();
         let numbers = reactor.core.keep_past(&spool);

@@ -94,6 +94,9 @@ impl<S> Outbound<S> {
                 let (side, octets) = (Side::Client, sending.size);
                 core.note(now, Some(self.id), Some(source.id), What::Content { side, octets });
                 sending.stage = Content::Written;
+                if sending.encoder.is_none() {
+                    self.link.content_ends();
+                }
                 self.session.transmitted(now.time);
                 return Ok(None);
             }
@@ -141,6 +144,7 @@ impl<S> Outbound<S> {
     pub(super) fn end_content(&mut self) {
         if let Some(Sending { encoder: Some(encoder), .. }) = self.sending.take() {
             encoder.finish(self.link.output.tail());
+            self.link.content_ends();
         }
     }
 }

@@ -92,6 +92,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.core.logins.refill();
         self.core.recover(self.now);
         self.core.try_disk(self.now);
+        self.core.expire_faults(self.now);
         let news = self.mark();
         self.due();
         self.hear_names();

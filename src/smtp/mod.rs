@@ -3,8 +3,10 @@
 pub mod client;
 pub mod data;
 mod gate;
+mod hidden;
 pub mod proxy;
 pub mod server;
 pub mod trace;
 
 pub use gate::{Facts, Stage, Verdict};
+pub use hidden::Hidden;

@@ -15,6 +15,7 @@ mod debug;
 mod dialogs;
 mod explain;
 mod export;
+mod faults;
 mod filters;
 mod forward;
 mod history;

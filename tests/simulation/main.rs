@@ -78,6 +78,9 @@ fn run(seed: u64) -> Totals {
     let kills = rng.bool();
     world.net_mut().refuse = odds / 2;
     let (mut number, mut left) = (0, rng.u32(1..12));
+    if seed % 3 == 0 {
+        misbehave(&mut world, seed);
+    }
     for tick in 0..PATIENCE {
         if left > 0 && rng.u32(..20) == 0 {
             let here: SocketAddr = HERE.parse().unwrap();
@@ -111,6 +114,26 @@ fn run(seed: u64) -> Totals {
         }
     }
     panic!("seed {seed}: not at rest: {:?}", ledger.fates);
+}
+
+/// Faults of all kinds, until each has struck often: what is promised holds with them, too.
+fn misbehave(world: &mut World, seed: u64) {
+    for (i, rule) in [
+        "any cut=0 leg=in",
+        "any cut=100 leg=out",
+        "dot cut=0 leg=out",
+        "any delay=700ms",
+        "any rate=2K",
+        "any reply=\"451 4.3.0 injected\" leg=out",
+        "helo no=\"chunking, pipelining, size\"",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let count = seed % 5 + 1;
+        let words = format!("fault add {rule} odds=10% count={count} seed={}", seed + i as u64);
+        world.obey(&words).unwrap();
+    }
 }
 
 /// No connection is open, nothing is left in the spool, and everybody has mail or a bounce.

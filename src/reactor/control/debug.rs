@@ -1,20 +1,92 @@
-//! `break`, `step`, `go`, `reply`, `drop`, `delay`: sessions are held and let go.
+//! `break`, `step`, `go`, `reply`, `drop`, `delay`: sessions are held and let go. `fault`: things
+//! go wrong on purpose.
 
 use serde_json::{Value, json};
 
 use super::Refusal;
 use super::server::done;
-use crate::base::{Printable, SessionId, show_duration};
-use crate::control::BreakCommand;
-use crate::journal::Report;
+use crate::base::{Printable, SessionId, Time, show_duration};
+use crate::control::{BreakCommand, FaultCommand};
+use crate::journal::{Level, Report};
 use crate::reactor::Reactor;
 use crate::reactor::hold::{Held, Release};
 use crate::reactor::net::{Net, Token};
 use crate::reactor::slots::Slot;
-use crate::rules::{Breakpoint, Place};
+use crate::rules::{Active, Breakpoint, Place};
 use crate::spool::Disk;
 
 impl<N: Net, D: Disk> Reactor<N, D> {
+    /// `fault add|list|delete`
+    pub(super) fn faults(&mut self, command: FaultCommand) -> Result<Report, Refusal> {
+        let now = self.now;
+        match command {
+            FaultCommand::Add { name, fault } => {
+                let words = fault.to_string();
+                let added = self.core.debug.faults.add(name.as_deref(), *fault, false, now.time);
+                let name = added.map_err(Refusal::new)?;
+                let text = format!("fault {name} is on: {words}");
+                self.core.say(now, Level::Warn, &text);
+                Ok(Report { json: json!({ "name": name, "done": text }), lines: vec![text] })
+            }
+            FaultCommand::List => Ok(self.list_faults()),
+            FaultCommand::Delete(name) => {
+                let gone = self.core.debug.faults.remove(&name).map_err(Refusal::new)?;
+                let text = match gone.len() {
+                    0 => "there is no fault".to_owned(),
+                    _ => format!("{} deleted", gone.join(", ")),
+                };
+                if !gone.is_empty() {
+                    self.core.say(now, Level::Info, &format!("fault {text}"));
+                }
+                Ok(Report { json: json!({ "deleted": gone }), lines: vec![text] })
+            }
+        }
+    }
+
+    fn list_faults(&self) -> Report {
+        let mut lines = Vec::new();
+        let mut rows: Vec<Value> = Vec::new();
+        for (name, rule) in self.core.debug.faults.iter() {
+            lines.push(self.fault_line(name, rule));
+            rows.push(self.fault_json(name, rule));
+        }
+        if lines.is_empty() {
+            lines.push(
+                "no faults; 'fault add rcpt reply=\"451 try later\" count=2' adds one".into(),
+            );
+        }
+        Report { json: json!({ "faults": rows }), lines }
+    }
+
+    fn fault_line(&self, name: &str, rule: &Active) -> String {
+        let mut left = Vec::new();
+        left.extend(rule.left().map(|left| format!("{left} more")));
+        if rule.until < Time::NEVER {
+            let wait = super::sessions::whole_seconds(rule.until.since(self.now.time));
+            left.push(format!("for {}", show_duration(wait)));
+        }
+        let left = if left.is_empty() { "until deleted".to_owned() } else { left.join(", ") };
+        let seed =
+            if rule.fault.has_dice() { format!("  seed={}", rule.seed) } else { String::new() };
+        format!("{name:<8} struck {:>5}, {left}{seed}  {}", rule.hits, rule.fault)
+    }
+
+    fn fault_json(&self, name: &str, rule: &Active) -> Value {
+        let (fault, effect) = (&rule.fault, &rule.fault.effect);
+        let reply = effect.reply.as_ref().map(|reply| Printable::new(reply.on_one_line()));
+        let until = (rule.until < Time::NEVER).then_some(rule.until);
+        let no = (!effect.no.is_empty()).then(|| effect.no.to_string());
+        json!({
+            "name": name, "stage": fault.at.name(), "leg": fault.leg.map(Place::name),
+            "reply": reply, "delay_s": effect.delay.map(|delay| delay.as_secs_f64()),
+            "rate": effect.rate, "cut": effect.cut, "no": no,
+            "odds_percent": fault.odds_percent(), "seed": rule.seed, "hits": rule.hits,
+            "left": rule.left(), "until": super::jobs::unix_or_null(until, self.now),
+            "where": fault.filter.as_ref().map(|filter| Printable::new(filter.source())),
+            "configured": rule.configured,
+        })
+    }
+
     /// `break add|list|delete`
     pub(super) fn breakpoints(&mut self, command: BreakCommand) -> Result<Report, Refusal> {
         let all = &mut self.core.debug.breakpoints;

@@ -330,6 +330,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Resend { message, via } => self.resend(message, via)?,
             Command::Replay { .. } => self.begin_replay(command)?,
             Command::Flush => self.flush_queue().into(),
+            Command::Fault(command) => self.faults(command)?.into(),
             Command::Break(command) => self.breakpoints(command)?.into(),
             Command::Step(id) => self.step_session(id)?.into(),
             Command::Go(Some(id)) => self.release(id, &Release::Go)?.into(),

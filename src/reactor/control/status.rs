@@ -30,6 +30,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             "outbound": outbound,
             "held_sessions": self.core.debug.held,
             "breakpoints": self.core.debug.breakpoints.len(),
+            "faults": self.core.debug.faults.len(),
             "queue": counts.messages,
             "deferred": counts.deferred,
             "held": counts.held,
@@ -76,7 +77,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// That somebody debugs: never on by accident.
     fn debug_line(&self) -> Option<String> {
         let debug = &self.core.debug;
-        let counts = [(debug.breakpoints.len(), "breakpoints"), (debug.held, "HELD sessions")];
+        let counts = [
+            (debug.faults.len(), "FAULTS"),
+            (debug.breakpoints.len(), "breakpoints"),
+            (debug.held, "HELD sessions"),
+        ];
         let there = counts.into_iter().filter(|(count, _)| *count > 0);
         let words: Vec<String> = there.map(|(count, name)| format!("{count} {name}")).collect();
         (!words.is_empty()).then(|| format!("debugging  {}", words.join(", ")))

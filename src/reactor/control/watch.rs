@@ -174,7 +174,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             max_tick_ms: longest(Measure::Tick),
             max_sync_ms: longest(Measure::Sync),
             draining: self.life != Life::Running,
-            faults: 0,
+            faults: self.core.debug.faults.len() as u64,
             sessions,
         }
     }

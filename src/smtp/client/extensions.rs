@@ -1,6 +1,7 @@
 //! What a next server offers in its reply to EHLO (RFC 5321 section 4.1.1.1).
 
 use crate::base::Reply;
+use crate::smtp::Hidden;
 
 /// What the server offers; nothing after HELO.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -30,16 +31,20 @@ pub struct Extensions {
 }
 
 impl Extensions {
-    /// Reads the lines of a positive reply to EHLO. Nothing in them is an error: what is unknown
-    /// or malformed was not offered. Their number and length are bounded by
+    /// Reads the lines of a positive reply to EHLO, but for what is hidden. Nothing in them is an
+    /// error: what is unknown or malformed was not offered. Their number and length are bounded by
     /// [`ReplyParser`](crate::base::ReplyParser).
-    pub fn parse(reply: &Reply) -> Extensions {
+    pub fn parse(reply: &Reply, hidden: Hidden) -> Extensions {
         let mut offered = Extensions::default();
         // The first line is the server's name and greeting.
         for line in reply.lines().skip(1) {
             let Ok(line) = std::str::from_utf8(line) else { continue };
             let mut words = line.split_ascii_whitespace();
-            match words.next().unwrap_or_default().to_ascii_uppercase().as_str() {
+            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            if hidden.has(&keyword) {
+                continue;
+            }
+            match keyword.as_str() {
                 "PIPELINING" => offered.pipelining = true,
                 "CHUNKING" => offered.chunking = true,
                 "8BITMIME" => offered.eight_bit_mime = true,
@@ -98,7 +103,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &'static str) -> Extensions {
-        Extensions::parse(&Reply::bare(250, text))
+        Extensions::parse(&Reply::bare(250, text), Hidden::default())
     }
 
     #[test]
@@ -157,7 +162,7 @@ mod tests {
             assert_eq!(parse(line), Extensions { size: Some(0), ..none.clone() }, "{line}");
         }
         let octets = Reply::bare(250, "").with_text(&b"x\n\xff\xfe DSN\nDSN"[..]);
-        assert_eq!(Extensions::parse(&octets), Extensions { dsn: true, ..none });
+        assert_eq!(Extensions::parse(&octets, Hidden::default()), Extensions { dsn: true, ..none });
         assert_eq!(parse("x\nLIMITS RCPTMAX=5000000000").rcpt_max, Some(u32::MAX));
     }
 }

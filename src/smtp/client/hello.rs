@@ -33,7 +33,7 @@ impl ClientSession {
         match reply.class() {
             2 => {
                 if hello == Hello::Ehlo {
-                    self.extensions = Extensions::parse(reply);
+                    self.extensions = Extensions::parse(reply, self.hidden);
                 }
                 self.state = self.introduced();
             }

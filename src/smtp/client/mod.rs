@@ -126,7 +126,7 @@ use std::time::Duration;
 
 use crate::auth::{Binding, Mechanism};
 use crate::base::{MessageId, Reply, ReplyParser, Time};
-use crate::smtp::Stage;
+use crate::smtp::{Hidden, Stage};
 
 pub use extensions::Extensions;
 pub use types::{
@@ -242,6 +242,8 @@ pub struct ClientSession {
     gate: Gate,
     parser: ReplyParser,
     extensions: Extensions,
+    /// What it is not to see of them.
+    hidden: Hidden,
     /// What a reply brought, to be given right after its narration.
     after: Option<Action>,
     /// Transactions of which the server has answered something.
@@ -267,6 +269,7 @@ impl ClientSession {
             gate: Gate::Open,
             parser: ReplyParser::default(),
             extensions: Extensions::default(),
+            hidden: Hidden::default(),
             after: None,
             transactions: 0,
             left: u32::MAX,
@@ -398,6 +401,16 @@ impl ClientSession {
     /// When [`timeout`](ClientSession::timeout) is due; never at the gate and in idle sessions.
     pub fn deadline(&self) -> Time {
         if self.is_waiting() { Time::NEVER } else { self.deadline }
+    }
+
+    /// From now on these keywords of EHLO are not seen: a fault, for tests.
+    pub fn hide(&mut self, hidden: Hidden) {
+        self.hidden = self.hidden.with(hidden);
+    }
+
+    /// At the gate with EHLO, not with HELO.
+    pub fn says_ehlo(&self) -> bool {
+        matches!(self.state, State::Hello(Hello::Ehlo))
     }
 
     /// What the server offers; nothing before [`Action::Ready`].

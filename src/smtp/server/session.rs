@@ -229,6 +229,11 @@ impl ServerSession {
         matches!(self.state, State::Handshake)
     }
 
+    /// At the gate with EHLO, not with HELO.
+    pub fn says_ehlo(&self) -> bool {
+        matches!(self.state, State::Gate(Question::Helo(Introduction::Ehlo(_))))
+    }
+
     /// Inside TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
