@@ -97,6 +97,25 @@ impl Content {
         self.live = self.durable.clone();
         self.forget_changes();
     }
+
+    /// What a power cut leaves, by somebody's choice.
+    fn cut_by(&mut self, choose: &mut dyn FnMut(usize) -> usize) {
+        let mut length = self.durable.len();
+        if !self.lengths.is_empty() {
+            let which = choose(1 + self.lengths.len());
+            length = which.checked_sub(1).map_or(length, |n| self.lengths[n]);
+        }
+        for (sector, versions) in std::mem::take(&mut self.versions) {
+            // What lies behind the end cannot be told apart.
+            let which = if sector * SECTOR < length { choose(1 + versions.len()) } else { 0 };
+            if let Some(n) = which.checked_sub(1) {
+                put_sector(&mut self.durable, sector, &versions[n]);
+            }
+        }
+        self.durable.resize(length, 0);
+        self.live = self.durable.clone();
+        self.forget_changes();
+    }
 }
 
 fn put_sector(content: &mut Vec<u8>, sector: usize, version: &[u8]) {
@@ -196,6 +215,22 @@ impl SimDisk {
         self.live = self.durable.clone();
         for content in &mut self.contents {
             content.cut(&mut rng, survive);
+        }
+        self.kill()
+    }
+
+    /// The disk after a power cut in which each thing that was not durable is decided by `choose`:
+    /// it is given the number of possibilities and says which, 0 for the one that loses. Called
+    /// with all answers there are, it shows everything that a power cut may leave.
+    pub fn power_cut_by(mut self, choose: &mut dyn FnMut(usize) -> usize) -> SimDisk {
+        for change in std::mem::take(&mut self.changes) {
+            if choose(2) > 0 {
+                apply(&mut self.durable, &change);
+            }
+        }
+        self.live = self.durable.clone();
+        for content in &mut self.contents {
+            content.cut_by(choose);
         }
         self.kill()
     }

@@ -177,9 +177,7 @@ impl<D: Disk> Spool<D> {
     pub fn close(&mut self) {
         // A failure means that the next start repeats or skips something, no more.
         let _ = self.settle();
-        if !self.files.is_empty() || self.ids.reserved > 0 {
-            let _ = self.disk.sync_dir(Dir::Queue);
-        }
+        let _ = self.disk.sync_dir(Dir::Queue);
         if self.ids.reserved > 0 && self.disk.set_counter(self.ids.next).is_ok() {
             self.ids.reserved = self.ids.next;
         }
