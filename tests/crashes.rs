@@ -24,11 +24,17 @@ use life::Life;
 use mailflux::spool::{Failure, SimDisk};
 
 /// Lives of a few messages; every power cut of each is tried.
-const SHORT_LIVES: u64 = 40;
+const SHORT_LIVES: u64 = 25;
 /// Longer ones, with some of the power cuts of each.
-const LONG_LIVES: u64 = 60;
+const LONG_LIVES: u64 = 40;
 /// All possibilities of a power cut are tried up to so many, else so many by lot.
 const POSSIBILITIES: usize = 300;
+
+/// So many times as many lives: `MAILFLUX_LIVES=20 cargo test --release --test crashes`.
+fn lives(usual: u64) -> u64 {
+    let times = std::env::var("MAILFLUX_LIVES").ok().and_then(|times| times.parse().ok());
+    usual * times.unwrap_or(1_u64)
+}
 
 /// Goes through all series of choices, or as many as it may.
 struct Choices {
@@ -97,7 +103,7 @@ fn aftermath_on(honest: bool, disk: SimDisk, ledger: Ledger, words: &str) {
 #[test]
 fn everything_that_a_power_cut_may_leave() {
     let mut tried = 0_u64;
-    for seed in 0..SHORT_LIVES {
+    for seed in 0..lives(SHORT_LIVES) {
         for at in 1..=operations(seed, 5) {
             let (disk, ledger) = cut(seed, 5, at);
             let words = format!("life {seed}, cut at {at}");
@@ -120,7 +126,7 @@ fn everything_that_a_power_cut_may_leave() {
 
 #[test]
 fn power_cuts_in_long_lives() {
-    for seed in 100..100 + LONG_LIVES {
+    for seed in 100..100 + lives(LONG_LIVES) {
         let operations = operations(seed, 30);
         let mut rng = fastrand::Rng::with_seed(seed);
         for _ in 0..25 {
@@ -136,7 +142,7 @@ fn power_cuts_in_long_lives() {
 /// Recovery is cut as well, at each of its operations, and once more after that.
 #[test]
 fn power_cuts_while_recovery_goes_on() {
-    for seed in 200..220 {
+    for seed in 200..200 + lives(15) {
         let operations = operations(seed, 12);
         let mut rng = fastrand::Rng::with_seed(seed);
         let at = rng.u64(operations / 2..=operations);
@@ -159,7 +165,7 @@ fn power_cuts_while_recovery_goes_on() {
 /// Each operation fails once; what was promised holds, then and after a power cut.
 #[test]
 fn each_operation_fails() {
-    for seed in 300..312 {
+    for seed in 300..300 + lives(12) {
         for at in 1..=operations(seed, 8) {
             for failure in [libc::EIO, libc::ENOSPC].map(Failure::Error) {
                 let mut disk = SimDisk::new();
@@ -179,7 +185,7 @@ fn each_operation_fails() {
 #[test]
 fn a_full_disk() {
     let mut refused = 0;
-    for seed in 400..430 {
+    for seed in 400..400 + lives(30) {
         let mut disk = SimDisk::new();
         disk.capacity = Some(6000);
         let mut life = Life::begin(disk, Ledger::default(), seed);

@@ -223,6 +223,7 @@ impl<D: Disk> Spool<D> {
             live: total,
             bounces,
             damaged: false,
+            unread: false,
             born: self.now,
             ripe: None,
         });

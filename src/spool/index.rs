@@ -167,6 +167,9 @@ pub struct QueueFile {
     pub bounces: bool,
     /// Something in it could not be read: it goes to `corrupt/`.
     pub damaged: bool,
+    /// The disk failed while it was read: what it holds is not known, and it stays for the next
+    /// start.
+    pub unread: bool,
     /// When it was committed or found.
     pub born: Time,
     /// When its rewrite is due, once it waits for that.
@@ -176,7 +179,10 @@ pub struct QueueFile {
 impl QueueFile {
     /// Three quarters are done, but not all.
     pub fn is_straggling(&self) -> bool {
-        self.live > 0 && (self.damaged || u64::from(self.live) * 4 < u64::from(self.total))
+        let stays = self.unread;
+        self.live > 0
+            && !stays
+            && (self.damaged || u64::from(self.live) * 4 < u64::from(self.total))
     }
 }
 
@@ -206,11 +212,6 @@ impl Files {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.files.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
     }
 
     /// All of them.

@@ -50,7 +50,9 @@ impl<D: Disk> Spool<D> {
             }
         }
         let done = self.index.get(counter).is_some_and(Entry::is_done);
-        let last = done && self.files[entry.file].live == 1;
+        let file = &self.files[entry.file];
+        // One that stays must say what became of its messages.
+        let last = done && file.live == 1 && !file.unread;
         if !last {
             if let Err(fault) = self.write_statuses(id, &fresh) {
                 // The message stays until its end is recorded.
@@ -142,6 +144,9 @@ impl<D: Disk> Spool<D> {
         }
         let file = &self.files[number];
         let name = file.name.to_string();
+        if file.unread {
+            return Ok(());
+        }
         if file.damaged {
             return self.quarantine(&name);
         }
@@ -214,6 +219,13 @@ impl<D: Disk> Spool<D> {
     /// Removes a message whatever its state, durably: somebody said so.
     pub fn remove(&mut self, id: MessageId, now: Time) -> Result<(), SpoolError> {
         let entry = self.entry(id)?;
+        // What could not be recorded before is no mark yet: a crash would bring it back.
+        let left = self.leftovers.marks.iter().filter(|(of, ..)| *of == id);
+        let left: Vec<(u32, Status)> = left.map(|(_, to, status)| (*to, *status)).collect();
+        if !left.is_empty() {
+            self.write_statuses(id, &left)?;
+            self.leftovers.marks.retain(|(of, ..)| *of != id);
+        }
         let marks: Vec<(u32, Status)> =
             (0..entry.recipients()).map(|recipient| (recipient, Status::Failed)).collect();
         self.mark_all(id, &marks, now)?;

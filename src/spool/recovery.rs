@@ -176,6 +176,7 @@ impl<D: Disk> Spool<D> {
                             live: 0,
                             bounces: false,
                             damaged: false,
+                            unread: false,
                             // What was here before us is old.
                             born: Time::ZERO,
                             ripe: None,
@@ -203,7 +204,7 @@ impl<D: Disk> Spool<D> {
                 Err(e) => {
                     let fault = Fault::new("read", path, &e);
                     self.say(Weight::Error, format!("{fault}; the rest of it is not known"));
-                    self.files[number].damaged = true;
+                    self.files[number].unread = true;
                     *current = None;
                 }
             }
@@ -236,7 +237,7 @@ impl<D: Disk> Spool<D> {
                     return self.found_bad(number, at, line.record_len(), Broken("checksum"));
                 }
                 Err(fault) => {
-                    self.files[number].damaged = true;
+                    self.files[number].unread = true;
                     return self.say(Weight::Error, fault.to_string());
                 }
             }
@@ -387,7 +388,7 @@ impl<D: Disk> Spool<D> {
             let file = &self.files[number];
             let (name, live, damaged) = (file.name, file.live, file.damaged);
             let (total, straggling) = (file.total, file.is_straggling() && !name.is_lone());
-            if total == 0 && !damaged {
+            if total == 0 && !damaged && !self.files[number].unread {
                 self.say(Weight::Info, format!("queue/{name} was empty: removed"));
             }
             if live == 0 && !self.leftovers.files.contains(&number) {

@@ -87,7 +87,8 @@ impl Ledger {
             assert!(*content == entry.content, "{words}: content of {} was changed", head.id);
             assert_ne!(entry.word, Word::Removed, "{words}: {} came back", head.id);
             // Half removed: what is marked is not told to anybody, as was asked for.
-            let known = entry.fates.iter().zip(&head.statuses).filter(|_| entry.word != Word::Going);
+            let known =
+                entry.fates.iter().zip(&head.statuses).filter(|_| entry.word != Word::Going);
             for (fate, status) in known {
                 let words = format!("{words}: {} {entry:?} {:?}", head.id, head.statuses);
                 self.check_recipient(*fate, *status, &words);
@@ -99,9 +100,7 @@ impl Ledger {
             let open = entry.fates.iter().any(|fate| match fate {
                 Fate::Open => true,
                 Fate::Delivered => false,
-                Fate::Bounced(by) => {
-                    self.entries[by].word != Word::Yes && !seen.contains_key(by)
-                }
+                Fate::Bounced(by) => self.entries[by].word != Word::Yes && !seen.contains_key(by),
             });
             if promised && open {
                 assert!(seen.contains_key(counter), "{words}: {counter} is lost");

@@ -37,10 +37,7 @@ fn envelope(recipients: usize, bounce_of: Option<(u64, Vec<u32>)>) -> Envelope {
 impl Life {
     /// A process starts: opens the spool and recovers it.
     pub fn begin(disk: SimDisk, ledger: Ledger, seed: u64) -> Life {
-        let now = Now {
-            time: Time::from_micros(1_000_000),
-            wall: Wall::from_secs(1_787_510_546),
-        };
+        let now = Now { time: Time::from_micros(1_000_000), wall: Wall::from_secs(1_787_510_546) };
         let mut life = Life {
             spool: Err(disk),
             ledger,
@@ -98,10 +95,9 @@ impl Life {
         assert!(!spool.is_recovering(), "{words}: recovery has no end");
         let mut found = Vec::new();
         for head in std::mem::take(&mut self.found) {
-            match content(spool, head.id) {
-                Ok(octets) => found.push((head, octets)),
-                // Damaged: it was never promised, or the ledger will miss it.
-                Err(_) => {}
+            // Damaged: it was never promised, or the ledger will miss it.
+            if let Ok(octets) = content(spool, head.id) {
+                found.push((head, octets));
             }
         }
         self.ledger.check(&found, words);
@@ -213,6 +209,11 @@ impl Life {
         self.rng.choice(ids)
     }
 
+    /// Forwarding pauses while outcomes cannot be recorded.
+    fn may_forward(&self) -> bool {
+        self.spool.as_ref().is_ok_and(|spool| spool.failure().is_none())
+    }
+
     /// Recipients that nothing was recorded of.
     fn open(&mut self, id: MessageId) -> Vec<u32> {
         let Ok(spool) = &mut self.spool else { return Vec::new() };
@@ -237,6 +238,9 @@ impl Life {
 
     /// A next server takes a message, for some of its recipients.
     fn deliver(&mut self) {
+        if !self.may_forward() {
+            return;
+        }
         let Some(id) = self.any() else { return };
         let mut open = self.open(id);
         if self.rng.bool() {
@@ -247,6 +251,9 @@ impl Life {
 
     /// A recipient fails: first the bounce, then the mark (I15).
     fn bounce(&mut self) {
+        if !self.may_forward() {
+            return;
+        }
         let Some(id) = self.any() else { return };
         let Some(recipient) = self.open(id).first().copied() else { return };
         if self.ledger.get(id.counter).envelope.from.is_none() {
