@@ -8,7 +8,7 @@
 //! nowhere beside a relay.
 
 use super::core::Core;
-use super::hold::{Delayed, Question, Watched};
+use super::hold::{Delayed, Watched};
 use super::inbound::Inbound;
 use super::link::Link;
 use super::net::Net;
@@ -25,15 +25,6 @@ use crate::spool::Disk;
 const UNKNOWN: Reply = Reply::fixed(502, Enhanced(5, 5, 1), "Command not implemented");
 
 impl<D: Disk> Core<D> {
-    /// What goes wrong at this question.
-    fn strike(&mut self, q: &Question<'_>, now: Now) -> Option<Struck> {
-        let struck = self.debug.faults.strike(&q.moment(), now.time)?;
-        if let Some(hits) = struck.spent {
-            self.fault_is_over(&struck.name, hits, now);
-        }
-        Some(struck)
-    }
-
     fn fault_is_over(&mut self, name: &str, hits: u64, now: Now) {
         let s = if hits == 1 { "" } else { "s" };
         self.say(now, Level::Warn, &format!("fault {name} is over: it struck {hits} time{s}"));
@@ -54,22 +45,33 @@ impl<D: Disk> Core<D> {
         for problem in self.debug.faults.reconfigure(&self.config.faults, now.time) {
             self.say(now, Level::Warn, &format!("a fault of the configuration: {problem}"));
         }
-        let count = self.config.faults.len();
-        if count > 0 {
-            let s = if count == 1 { " is" } else { "s are" };
-            let words = format!("{count} fault{s} on by the configuration: see 'fault list'");
+        let rules = self.debug.faults.iter().filter(|(_, rule)| rule.configured);
+        let words: Vec<String> = rules
+            .map(|(name, rule)| format!("fault {name} is on by the configuration: {}", rule.fault))
+            .collect();
+        for words in words {
             self.say(now, Level::Warn, &words);
         }
     }
 
     /// Says what goes wrong.
-    fn tell_fault(&mut self, now: Now, id: SessionId, place: Place, stage: Stage, words: &str) {
+    fn tell_fault(&mut self, now: Now, id: SessionId, place: Place, at: Stage, told: &Told<'_>) {
         if place == Place::Sink && !self.tells_of_sink {
-            let words = format!("built-in sink at {}: {words}", stage.name());
-            return self.note(now, None, None, What::Injected(&words));
+            let words = format!("built-in sink at {}: {}", at.name(), told.words);
+            self.note(now, None, None, What::Injected(&words));
+        } else {
+            self.note(now, Some(id), None, What::Injected(&told.words));
         }
-        self.note(now, Some(id), None, What::Injected(words));
+        if let Some(hits) = told.struck.spent {
+            self.fault_is_over(&told.struck.name, hits, now);
+        }
     }
+}
+
+/// A fault that struck, and what is said of it.
+struct Told<'a> {
+    struck: &'a Struck,
+    words: String,
 }
 
 /// What is done, in words.
@@ -127,17 +129,22 @@ impl<S, F> Inbound<S, F> {
         now: Now,
         stage: Stage,
     ) -> bool {
-        let question = self.question(stage);
-        let Some(mut struck) = core.strike(&question, now) else {
+        let seen = self.take_seen();
+        let question = self.question(stage, &seen);
+        let struck = core.debug.faults.strike(&question.moment(), now.time);
+        let (place, about) = (question.place, core.about(&question));
+        if let Some(watched) = &mut self.watched {
+            watched.seen = seen;
+        }
+        let Some(mut struck) = struck else {
             self.answer(core, now, stage, None);
             return false;
         };
-        let place = question.place;
-        let about = core.about(&question);
         if struck.effect.no.has("ehlo") && self.session.says_ehlo() {
             struck.effect.reply.get_or_insert(UNKNOWN);
         }
-        core.tell_fault(now, self.id, place, stage, &words_of(&struck, place, &about));
+        let words = words_of(&struck, place, &about);
+        core.tell_fault(now, self.id, place, stage, &Told { struck: &struck, words });
         trouble(&mut self.link, &struck, From::Now, now.time);
         let watched = self.watch();
         watched.hidden = watched.hidden.with(struck.effect.no);
@@ -200,9 +207,9 @@ impl<S, F> Inbound<S, F> {
 impl<S> Outbound<S> {
     /// Past the breakpoints: what goes wrong, and the verdict. True when it has to wait.
     pub(super) fn pass<D: Disk>(&mut self, core: &mut Core<D>, now: Now, stage: Stage) -> bool {
-        let next = core.server(self.server).name.clone();
-        let question = self.question(stage, &next);
-        let Some(mut struck) = core.strike(&question, now) else {
+        let way = self.way(core);
+        let question = self.question(stage, &way);
+        let Some(mut struck) = core.debug.faults.strike(&question.moment(), now.time) else {
             self.answer(stage, now, None);
             return false;
         };
@@ -210,7 +217,8 @@ impl<S> Outbound<S> {
         if struck.effect.no.has("ehlo") && self.session.says_ehlo() {
             struck.effect.reply.get_or_insert(UNKNOWN);
         }
-        core.tell_fault(now, self.id, Place::Out, stage, &words_of(&struck, Place::Out, &about));
+        let words = words_of(&struck, Place::Out, &about);
+        core.tell_fault(now, self.id, Place::Out, stage, &Told { struck: &struck, words });
         let from = match stage {
             Stage::Connect => From::Now,
             Stage::Dot => From::Content,

@@ -20,9 +20,11 @@ use super::inbound::{After, Inbound};
 use super::link::{Input, Link};
 use super::net::Net;
 use super::outbound::Outbound;
-use crate::base::{Now, Printable, Reply, SessionId, Time, show_duration};
+use crate::base::{Now, Printable, Recipient, Reply, SessionId, Time, show_duration};
 use crate::journal::What;
-use crate::rules::{At, Breakpoints, Faults, Moment, Place, longest_hold, may_say, patience};
+use crate::rules::{
+    At, Breakpoints, Faults, MAX_HEADER, Moment, Place, Rcpts, longest_hold, may_say, patience,
+};
 use crate::smtp::server::Context;
 use crate::smtp::{Facts, Hidden, Stage, Verdict};
 use crate::spool::Disk;
@@ -95,6 +97,31 @@ pub struct Watched {
     pub hidden: Hidden,
     /// The reply that comes next is one of those.
     pub strips: bool,
+    /// What rules may ask of the message that comes.
+    pub seen: Seen,
+}
+
+/// What is kept of a message that comes, while somebody debugs.
+#[derive(Default, Debug)]
+pub struct Seen {
+    recipients: Vec<Recipient>,
+    /// Its beginning: the header, and perhaps more.
+    header: Vec<u8>,
+}
+
+impl Seen {
+    /// Content begins.
+    pub(super) fn begin(recipients: &[Recipient]) -> Seen {
+        Seen { recipients: recipients.to_vec(), header: Vec::new() }
+    }
+
+    /// Content comes; nothing is kept of one that began when nobody debugged.
+    pub(super) fn look_at(&mut self, octets: &[u8]) {
+        if !self.recipients.is_empty() {
+            let room = MAX_HEADER - self.header.len();
+            self.header.extend_from_slice(&octets[..octets.len().min(room)]);
+        }
+    }
 }
 
 /// A question that a fault lets wait.
@@ -116,6 +143,7 @@ impl Watched {
             || self.injected.is_some()
             || self.delayed.is_some()
             || !self.hidden.is_empty()
+            || !self.seen.recipients.is_empty()
     }
 
     /// When what waits goes on by itself.
@@ -172,6 +200,10 @@ pub(super) struct Question<'a> {
     pub facts: Facts<'a>,
     /// Outbound: the next server's name.
     pub next: Option<&'a str>,
+    /// Those of the message.
+    pub recipients: &'a [Recipient],
+    /// The header of the message, as far as it has come.
+    pub header: &'a [u8],
 }
 
 impl<'a> Question<'a> {
@@ -179,6 +211,10 @@ impl<'a> Question<'a> {
     pub(super) fn moment(&self) -> Moment<'a> {
         let mut moment = Moment::new(self.stage, self.place, self.id, &self.facts);
         moment.fields.next = self.next;
+        moment.fields.header = self.header;
+        if self.facts.rcpt.is_none() && !self.recipients.is_empty() {
+            moment.fields.rcpt = Rcpts::All(self.recipients);
+        }
         moment
     }
 }
@@ -329,9 +365,17 @@ impl<S, F> Inbound<S, F> {
     }
 
     /// What is asked, for those who look at it.
-    pub(super) fn question(&self, stage: Stage) -> Question<'_> {
-        let facts = self.session.facts();
-        Question { id: self.id, place: self.place(), stage, facts, next: None }
+    pub(super) fn question<'a>(&'a self, stage: Stage, seen: &'a Seen) -> Question<'a> {
+        let (facts, header) = (self.session.facts(), &seen.header);
+        let named = self.session.named_recipients();
+        let recipients = if named.is_empty() { &seen.recipients } else { named };
+        let place = self.place();
+        Question { id: self.id, place, stage, facts, next: None, recipients, header }
+    }
+
+    /// What was seen of the message; the caller gives it back.
+    pub(super) fn take_seen(&mut self) -> Seen {
+        self.watched.as_mut().map(|watched| std::mem::take(&mut watched.seen)).unwrap_or_default()
     }
 
     /// The machine asks: it is answered, or has to wait (true).
@@ -346,7 +390,9 @@ impl<S, F> Inbound<S, F> {
             return false;
         }
         let mut watched = self.watched.take().unwrap_or_default();
-        let stopped = core.stop(&mut watched, &self.question(stage), now);
+        let seen = std::mem::take(&mut watched.seen);
+        let stopped = core.stop(&mut watched, &self.question(stage, &seen), now);
+        watched.seen = seen;
         self.watched = watched.is_used().then_some(watched);
         stopped || self.pass(core, now, stage)
     }
@@ -439,9 +485,21 @@ impl<S> Outbound<S> {
     }
 
     /// What is asked, for those who look at it.
-    pub(super) fn question<'a>(&'a self, stage: Stage, next: &'a str) -> Question<'a> {
-        let facts = self.session.facts();
-        Question { id: self.id, place: Place::Out, stage, facts, next: Some(next) }
+    pub(super) fn question<'a>(
+        &'a self,
+        stage: Stage,
+        (next, recipients): &'a (String, Vec<Recipient>),
+    ) -> Question<'a> {
+        let (facts, next, place) = (self.session.facts(), Some(next.as_str()), Place::Out);
+        Question { id: self.id, place, stage, facts, next, recipients, header: &[] }
+    }
+
+    /// The next server's name, and the recipients of what is carried there.
+    pub(super) fn way<D: Disk>(&self, core: &Core<D>) -> (String, Vec<Recipient>) {
+        let order = self.session.transaction();
+        let all = order.into_iter().flat_map(|order| &order.recipients);
+        let recipients = all.map(|(_, recipient)| recipient.clone()).collect();
+        (core.server(self.server).name.clone(), recipients)
     }
 
     /// The machine asks: it is answered, unless it has to wait.
@@ -450,8 +508,8 @@ impl<S> Outbound<S> {
             return self.answer(stage, now, None);
         }
         let mut watched = self.watched.take().unwrap_or_default();
-        let next = core.server(self.server).name.clone();
-        let stopped = core.stop(&mut watched, &self.question(stage, &next), now);
+        let way = self.way(core);
+        let stopped = core.stop(&mut watched, &self.question(stage, &way), now);
         self.watched = watched.is_used().then_some(watched);
         if !stopped {
             self.pass(core, now, stage);

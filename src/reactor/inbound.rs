@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use super::core::{Core, Role};
 use super::filtering::Asked;
-use super::hold::{Release, Watched};
+use super::hold::{Release, Seen, Watched};
 use super::link::{Input, Link, Phase};
 use super::net::Net;
 use super::store::Storing;
@@ -480,6 +480,9 @@ impl<S, F> Inbound<S, F> {
 
     fn begin<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, envelope: &Envelope) {
         self.abort(core);
+        if !core.debug.is_quiet() {
+            self.watch().seen = Seen::begin(&envelope.recipients);
+        }
         match core.begin(self.role, envelope, now) {
             Ok(storing) => self.storing = Some(storing),
             Err(reply) => self.session.spool_failed(reply),
@@ -487,6 +490,9 @@ impl<S, F> Inbound<S, F> {
     }
 
     fn store<D: Disk<File = F>>(&mut self, core: &mut Core<D>, octets: &[u8]) {
+        if let Some(watched) = &mut self.watched {
+            watched.seen.look_at(octets);
+        }
         let Some(storing) = &mut self.storing else { return };
         if let Err(reply) = core.append(storing, octets) {
             self.abort(core);
@@ -495,12 +501,14 @@ impl<S, F> Inbound<S, F> {
     }
 
     fn abort<D: Disk<File = F>>(&mut self, core: &mut Core<D>) {
+        self.take_seen();
         if let Some(storing) = self.storing.take() {
             core.abort(storing);
         }
     }
 
     fn commit<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
+        self.take_seen();
         // The machine commits only what it has begun, and begins anew only after this.
         if let Some(storing) = self.storing.take() {
             let what = What::Content { side: Side::Client, octets: storing.size() };

@@ -152,6 +152,34 @@ fn a_session_goes_stage_by_stage() {
 }
 
 #[test]
+fn a_message_is_held_by_its_header_and_its_recipients() {
+    let next = Next::new();
+    let setup = Setup::new(next.address);
+    let server = setup.start();
+    setup.say(&["break", "add", "at", "body", "leg=in", "where", r#"subject ~ "^look""#]);
+    let both = r#"rcpt == "carl@example.net" && header.X-Note == "x""#;
+    setup.say(&["break", "add", "at", "dot", "leg=in", "where", both]);
+    setup.say(&["break", "add", "at", "dot", "leg=out", "where", r#"rcpt ~ "^carl""#]);
+    let mut client = server.ehlo();
+    let to = ["bob@example.net", "carl@example.net"];
+    client.mail("ann@example.org", &to[..1], "Subject: x\r\nX-Note: x\r\n\r\nlook\r\n");
+    next.wait(1);
+    let mut client = begun(&server);
+    for to in to {
+        client.command(&format!("RCPT TO:<{to}>")).expect(250);
+    }
+    client.command("DATA").expect(354);
+    client.send("Subject: look\r\nX-Note: x\r\n\r\nbody\r\n.\r\n").unwrap();
+    for (leg, stage, by) in [("in", "body", "b1"), ("in", "dot", "b2"), ("out", "dot", "b3")] {
+        let row = setup.held(leg, stage);
+        assert_eq!(row["hold"]["by"], by);
+        setup.say(&["go", id(&row)]);
+    }
+    client.reply().unwrap().expect(250);
+    next.wait(2);
+}
+
+#[test]
 fn a_delay_ends_by_itself_and_is_bounded() {
     let next = Next::new();
     let setup = Setup::new(next.address);

@@ -7,7 +7,7 @@ use super::content::Source;
 use super::{
     Action, Context, Introduction, Out, Progress, Question, ServerSession, State, replies,
 };
-use crate::base::{Address, MessageId, Reply, Time};
+use crate::base::{Address, MessageId, Recipient, Reply, Time};
 use crate::smtp::{Facts, Stage};
 
 impl ServerSession {
@@ -282,6 +282,14 @@ impl ServerSession {
         match &self.progress {
             Progress::Mail(draft) => draft.envelope.recipients.last().map(|r| &r.address),
             _ => None,
+        }
+    }
+
+    /// The recipients that were accepted, until content begins.
+    pub fn named_recipients(&self) -> &[Recipient] {
+        match &self.progress {
+            Progress::Mail(draft) => &draft.envelope.recipients,
+            _ => &[],
         }
     }
 
