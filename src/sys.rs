@@ -1,5 +1,7 @@
-//! The one file with `unsafe`: system calls that std does not have.
+//! The one part with `unsafe`: system calls that std does not have.
 #![allow(unsafe_code)]
+
+mod user;
 
 use std::env;
 use std::ffi::{CStr, CString};
@@ -11,41 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// The user as whom the process acts.
-pub fn effective_user() -> u32 {
-    // SAFETY: takes nothing, cannot fail.
-    unsafe { libc::geteuid() }
-}
-
-/// The user as whom the peer of a Unix socket acts.
-#[cfg(target_os = "linux")]
-pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
-    let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: 0 };
-    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the pointers are to a struct of the right kind and to its length, for the time of
-    // the call.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &raw mut length,
-        )
-    };
-    if result == 0 { Ok(peer.uid) } else { Err(io::Error::last_os_error()) }
-}
-
-/// The user as whom the peer of a Unix socket acts.
-#[cfg(not(target_os = "linux"))]
-pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
-    let (mut user, mut group) = (libc::uid_t::MAX, libc::gid_t::MAX);
-    // SAFETY: the pointers are to integers of the right kind, for the time of the call.
-    match unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut user, &raw mut group) } {
-        0 => Ok(user),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
+pub use self::user::{User, effective_user, is_forbidden, peer_user, user_name};
 
 /// Sets the permissions that new files do not get; gives those from before.
 pub fn set_umask(mask: libc::mode_t) -> libc::mode_t {
@@ -268,25 +236,6 @@ pub fn wait_for_input<const N: usize>(fds: [BorrowedFd<'_>; N]) -> io::Result<[b
         _ if result < 0 => Ok([false; N]),
         _ => Ok(polled.map(|polled| polled.revents != 0)),
     }
-}
-
-/// The login name of the user as whom the process acts, from the system's list of users.
-pub fn user_name() -> Option<String> {
-    let mut buffer = vec![0 as libc::c_char; 16 << 10];
-    // SAFETY: all zero is a valid value of this struct of integers and pointers.
-    let mut user: libc::passwd = unsafe { std::mem::zeroed() };
-    let mut found = std::ptr::null_mut();
-    // SAFETY: all pointers are to live memory of the right kind, and the length is the buffer's.
-    let result = unsafe {
-        let (at, size) = (buffer.as_mut_ptr(), buffer.len());
-        libc::getpwuid_r(effective_user(), &mut user, at, size, &mut found)
-    };
-    if result != 0 || found.is_null() || user.pw_name.is_null() {
-        return None;
-    }
-    // SAFETY: on success the name is a C string in `buffer`, which is still alive.
-    let name = unsafe { CStr::from_ptr(user.pw_name) };
-    name.to_str().ok().map(str::to_owned)
 }
 
 /// The terminal of a person, on a descriptor of our own: opened again by its name, so that not
@@ -523,14 +472,6 @@ mod tests {
         let mut octets = *b"hunter2";
         super::wipe(&mut octets);
         assert_eq!(octets, [0; 7]);
-    }
-
-    #[test]
-    fn users_have_names() {
-        // A container may run as a user that nobody has entered anywhere.
-        if let Some(name) = super::user_name() {
-            assert!(!name.is_empty());
-        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(super) fn run(mut sources: Sources, console: bool) -> Result<(), Failure> {
     }
     let mut config = load(&sources)?;
     config.routes.clear();
+    // The scratch folder is ours.
+    config.server.user = None;
     config.next_servers.retain(|server| server.is_sink);
     let at = config.server.listen.first().map(ToString::to_string).unwrap_or_default();
     let client = env::current_exe().and_then(|me| Command::new(me).args([CLIENT, &at]).spawn());

@@ -25,6 +25,7 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
     if matches.opt_present("check-config") {
         let config = load(&sources)?;
         reactor::Certs::load(&config)?;
+        reactor::server_user(&config)?;
         return print(&check::page(&config));
     }
     if matches.opt_present("demo") {

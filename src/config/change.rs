@@ -91,6 +91,7 @@ impl Config {
             .collect();
         self.server.spool.clone_from(&running.server.spool);
         self.server.control.clone_from(&running.server.control);
+        self.server.user.clone_from(&running.server.user);
         self.sink.clone_from(&running.sink);
         self.listeners.clone_from(&running.listeners);
         for server in &mut self.next_servers {

@@ -179,6 +179,7 @@ impl Maker<'_> {
             max_hops: self.small(S, "max_hops"),
             add_missing_fields: self.switch(S, "add_missing_fields"),
             reuse_port: self.switch(S, "reuse_port"),
+            user: self.text(S, "user"),
             timeout: self.duration(S, "timeout"),
         }
     }

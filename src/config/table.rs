@@ -155,6 +155,8 @@ const SERVER: &[Setting] = &[
         .live(),
     row("reuse_port", Kind::Switch, Is("no"),
         "several processes, each with its own spool, may listen on the same addresses (Linux)"),
+    row("user", Kind::Text, Unset,
+        "user to become after binding, when started as root").or_none(),
     row("timeout", time(100, DAY_MS), Is("5m"),
         "a client silent for so long, or so long over one command line, gets 421").live(),
 ];

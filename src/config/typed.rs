@@ -81,6 +81,8 @@ pub struct ServerSettings {
     pub add_missing_fields: bool,
     /// Other processes may listen on the same addresses.
     pub reuse_port: bool,
+    /// The user to become once all is bound.
+    pub user: Option<String>,
     /// How long a client may be silent.
     pub timeout: Duration,
 }

@@ -11,6 +11,7 @@ use super::activation::{self, Wanted};
 use super::certs::Certs;
 use super::control::Asker;
 use super::core::{Core, Role};
+use super::demote::Demotion;
 use super::mio_net::MioNet;
 use super::net::Net;
 use super::ways::resolver_for;
@@ -33,25 +34,35 @@ pub fn run(config: Config, seat: Option<&mut Seat>) -> Result<(), Failure> {
         Failure::new(exit::SYSTEM, words)
     })?;
     sys::raise_file_limit();
+    // Whatever is made from now on is nobody else's business.
+    sys::set_umask(PRIVATE);
     keep_secrets(&config);
     // A configuration that is wrong leaves no spool behind.
     let certs = Certs::load(&config)?;
+    let demotion = Demotion::plan(&config)?;
+    if let Some(demotion) = &demotion {
+        demotion.begin(&config.server.spool)?;
+    }
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
     let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
     let (relays, sinks) = (config.server.listen.clone(), sink_addresses(&config));
     let control = config.server.control.clone();
     let listeners = all_listeners(&config, &relays, &sinks);
     let listeners = activation::assign(&config, listeners, handed)?;
-    serve(config, certs, spool, listeners, (control.as_deref(), seat))
+    serve(config, certs, spool, listeners, (control.as_deref(), seat, demotion))
 }
+
+/// The umask: files and folders are for their owner alone.
+const PRIVATE: libc::mode_t = 0o077;
 
 /// Runs nothing but the built-in sink: no spool, no next server.
 pub fn run_sink(config: Config) -> Result<(), Failure> {
     sys::raise_file_limit();
+    sys::set_umask(PRIVATE);
     let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
     let sinks = sink_addresses(&config);
     let listeners = activation::assign(&config, all_listeners(&config, &[], &sinks), vec![])?;
-    serve(config, Certs::default(), spool, listeners, (None, None))
+    serve(config, Certs::default(), spool, listeners, (None, None, None))
 }
 
 /// Does one command in a server that neither listens nor keeps mail. Gives its answer as it is to
@@ -132,7 +143,7 @@ fn serve<D: Disk>(
     certs: Certs,
     spool: Spool<D>,
     listeners: Vec<Wanted>,
-    (control, mut seat): (Option<&Path>, Option<&mut Seat>),
+    (control, mut seat, demotion): (Option<&Path>, Option<&mut Seat>, Option<Demotion>),
 ) -> Result<(), Failure> {
     let alone = listeners.iter().all(|listener| listener.role() == Role::Sink);
     if alone {
@@ -159,10 +170,19 @@ fn serve<D: Disk>(
         reactor.core.say(now, Level::Warn, &warning);
     }
     reactor.core.set_certs(certs, now);
+    if let Some(demotion) = &demotion {
+        demotion.pause()?;
+    }
     for listener in listeners {
         let role = listener.role();
         let local = reactor.listen_as(listener)?;
         reactor.core.listening(role, local, now);
+    }
+    if let Some(demotion) = &demotion {
+        demotion.end()?;
+    }
+    if !alone {
+        reactor.core.tell_user(demotion, now);
     }
     if let Some(path) = control {
         make_way(path)?;
@@ -222,7 +242,7 @@ fn control_failure(path: &Path, error: &io::Error) -> Failure {
     Failure::new(code, format!("{words}; choose another path with server.control, or none"))
 }
 
-fn spool_failure(error: &SpoolError) -> Failure {
+pub(super) fn spool_failure(error: &SpoolError) -> Failure {
     match error {
         SpoolError::Disk(fault) if fault.kind == io::ErrorKind::PermissionDenied => Failure::new(
             exit::NO_PERMISSION,
@@ -249,8 +269,18 @@ fn store_failure(store: Option<&Path>, error: &io::Error) -> Failure {
 }
 
 /// Why an address cannot be listened on, and what to do.
-pub(super) fn listen_words(at: SocketAddr, error: &io::Error) -> String {
-    listen_failure(at, error).message
+pub(super) fn listen_words(at: SocketAddr, error: &io::Error, user: Option<&str>) -> String {
+    match user {
+        Some(user) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let user = Printable::bounded(user, 80);
+            format!(
+                "cannot listen on {at}: {}; the server runs as '{user}' (server.user), and only \
+                 root binds ports below 1024: set it in the file and start the server anew",
+                cause(error)
+            )
+        }
+        _ => listen_failure(at, error).message,
+    }
 }
 
 pub(super) fn listen_failure(at: SocketAddr, error: &io::Error) -> Failure {

@@ -4,6 +4,7 @@
 //! server that want the secret wait for the same run; what it printed is kept until a server
 //! refuses it, or the command is changed.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Reactor;
@@ -20,6 +21,7 @@ use crate::journal::{Level, Mark, Side, What};
 use crate::queue::ServerId;
 use crate::smtp::client::{Choice, LoginConfig};
 use crate::spool::Disk;
+use crate::sys;
 
 /// How long a command may take; then it is killed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,10 +48,25 @@ pub(super) fn login_config(server: &NextServerSettings) -> Option<LoginConfig> {
 pub struct Secrets {
     /// By server: the command, and its secret.
     known: Vec<(ServerId, String, Secret)>,
+    /// Of files that could be read before the process became another user.
+    kept: Vec<(PathBuf, Secret)>,
     wanted: Vec<(ServerId, String)>,
 }
 
 impl Secrets {
+    /// Keeps what password files said, for when they cannot be read any more.
+    pub(super) fn keep(&mut self, files: Vec<(PathBuf, Secret)>) {
+        self.kept = files;
+    }
+
+    /// The password in a file; in one that is out of reach by now, what it said at the start.
+    fn of_file(&self, path: &Path) -> Result<Secret, String> {
+        match self.kept.iter().find(|(kept, _)| kept == path) {
+            Some((_, secret)) if sys::is_forbidden(path) => Ok(secret.clone()),
+            _ => read_secret(path),
+        }
+    }
+
     fn known(&self, server: ServerId, command: &str) -> Option<Secret> {
         let entry = self.known.iter().find(|k| (k.0, k.1.as_str()) == (server, command))?;
         Some(entry.2.clone())
@@ -74,7 +91,7 @@ impl<D: Disk> Core<D> {
             None => Some(Err("no login is configured any more".into())),
             Some(SecretSource::Given(secret)) => Some(Ok(secret)),
             // A small file on this machine; it is read anew, since tokens change.
-            Some(SecretSource::File(path)) => Some(read_secret(&path)),
+            Some(SecretSource::File(path)) => Some(self.secrets.of_file(&path)),
             Some(SecretSource::Command(command)) => {
                 if fresh {
                     self.secrets.forget(server);

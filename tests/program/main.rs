@@ -35,6 +35,7 @@ mod server;
 mod start;
 mod tls;
 mod tutor;
+mod user;
 mod ways;
 
 use std::time::{Duration, Instant};

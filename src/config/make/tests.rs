@@ -58,7 +58,8 @@ fn every_setting_arrives() {
     let text = "[server]\nhostname = a.b\nlisten = [::1]:0\nspool = /s\ncontrol =\nrelay_from =\n\
         relay_to = example.org\nmax_message_size = 0\nmax_recipients = 1\nmax_connections = 2\n\
         max_connections_per_client = 3\n\
-         max_errors = 4\nmax_hops = 5\nadd_missing_fields = yes\nreuse_port = yes\ntimeout = 6s\n\
+         max_errors = 4\nmax_hops = 5\nadd_missing_fields = yes\nreuse_port = yes\nuser = mail\n\
+         timeout = 6s\n\
          [listener.x]\nlisten = [::1]:1\ntls = implicit\nauth = required\nproxy = yes\n\
          proxy_from = 192.0.2.0/24\n\
         [next_server]\nhost = ::1\nport = 7\ntls = none\nverify = yes\n\
@@ -88,6 +89,7 @@ fn every_setting_arrives() {
         max_hops: 5,
         add_missing_fields: true,
         reuse_port: true,
+        user: Some("mail".into()),
         timeout: Duration::from_secs(6),
     };
     assert_eq!(config.server, server);

@@ -95,8 +95,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let mut forgotten: Vec<String> = runtime.map(|row| whole_filter(row.name)).collect();
         forgotten.extend(self.core.config.settings.removed().iter().map(|s| s.to_string()));
         forgotten.dedup();
-        let new = self.core.config.reloaded().map_err(|failure| Refusal::new(failure.message))?;
-        let kept = self.apply(new).map_err(Refusal::new)?;
+        let read = self.core.config.reloaded().map_err(|failure| failure.message);
+        let kept = read.and_then(|new| self.apply(new));
+        let kept = kept.map_err(|words| Refusal::new(words + self.core.reload_hint().as_str()))?;
         let mut changed: Vec<String> = self
             .core
             .config
@@ -147,7 +148,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                     for (at, _) in opened {
                         self.close_listener(at);
                     }
-                    return Err(run::listen_words(*at, &e));
+                    let user = self.core.config.server.user.as_deref();
+                    return Err(run::listen_words(*at, &e, user));
                 }
             }
         }
