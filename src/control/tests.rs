@@ -90,6 +90,8 @@ fn every_form() {
         ("analyse codes", Command::Analyse { what: Analysis::Codes, last: None }),
         ("explain 550 5.7.1", Command::Explain("550 5.7.1".into())),
         ("trace on smtp", Command::Trace { on: true, what: "smtp" }),
+        ("trace on tls", Command::Trace { on: true, what: "tls" }),
+        ("trace on dns", Command::Trace { on: true, what: "dns" }),
         ("trace off queue", Command::Trace { on: false, what: "queue" }),
         ("log smtp=trace,info", Command::Log("smtp=trace,info".into())),
         ("next list", Command::Next(NextCommand::List)),

@@ -46,7 +46,7 @@ const COMPARISONS: &[&str] = &["code", "bytes"];
 const NEXTS: &[&str] = &["list", "probe", "pause", "resume"];
 const ON_OFF: &[&str] = &["on", "off"];
 /// What can be traced.
-pub const TRACES: &[&str] = &["smtp", "queue"];
+pub const TRACES: &[&str] = &["smtp", "tls", "dns", "queue"];
 
 /// All verbs, in the order of the help.
 pub static VERBS: &[Verb] = &[
@@ -304,7 +304,7 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "trace",
-        usage: "trace on|off smtp|queue",
+        usage: "trace on|off smtp|tls|dns|queue",
         help: "write every line of it into the log, or no more",
         objects: ON_OFF,
         parse: |args| {

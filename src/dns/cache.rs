@@ -1,6 +1,7 @@
 //! What the resolver knows for the time being.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -54,6 +55,28 @@ impl Answer {
             _ => LONGEST,
         };
         Duration::from_secs(ttl.into()).clamp(SHORTEST, longest)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Addresses(all) => {
+                let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+                f.write_str(&all.join(", "))
+            }
+            Answer::Exchanges(all) => {
+                let all: Vec<String> = all
+                    .iter()
+                    .map(|mx| format!("{} {}", mx.preference, mx.host.as_str()))
+                    .collect();
+                f.write_str(&all.join(", "))
+            }
+            Answer::Alias(name) => write!(f, "another name for {}", name.as_str()),
+            Answer::NoData => f.write_str("nothing of this kind"),
+            Answer::NoName => f.write_str("no such name"),
+            Answer::Fault(fault) => fault.fmt(f),
+        }
     }
 }
 

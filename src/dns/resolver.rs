@@ -136,6 +136,8 @@ pub struct Resolver {
     pub(super) rng: fastrand::Rng,
     /// When somebody wants to look again though nothing was heard.
     pub(super) look_again: Time,
+    /// What was asked and heard, in words, until somebody takes them.
+    words: Vec<String>,
 }
 
 impl Resolver {
@@ -154,6 +156,21 @@ impl Resolver {
             rotation: 0,
             rng: fastrand::Rng::with_seed(seed),
             look_again: Time::NEVER,
+            words: Vec::new(),
+        }
+    }
+
+    /// What was asked and heard since the last call, in words, for a trace.
+    pub fn take_words(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.words)
+    }
+
+    fn say(&mut self, question: &Question, words: &str) {
+        /// More than a tick has to say; nobody needs the rest.
+        const MOST: usize = 256;
+        if self.words.len() < MOST {
+            let Question { name, kind } = question;
+            self.words.push(format!("{} {}: {words}", name.as_str(), kind.word()));
         }
     }
 
@@ -273,6 +290,8 @@ impl Resolver {
         self.tries += 1;
         let (id, message_id) = (Try(self.tries), self.rng.u16(..));
         let message = wire::query(message_id, &question);
+        let over = if transport == Transport::Tcp { "TCP" } else { "UDP" };
+        self.say(&question, &format!("asking {to} over {over}"));
         let mut octets = Vec::with_capacity(message.len() + 2);
         if transport == Transport::Tcp {
             octets.extend_from_slice(&(message.len() as u16).to_be_bytes());
@@ -305,6 +324,7 @@ impl Resolver {
 
     fn next_server(&mut self, id: Try, fault: Fault, now: Time) {
         let Some(open) = self.end(id) else { return };
+        self.say(&open.question, &fault.to_string());
         let (tried, servers) = (open.tried + 1, self.conf.servers.len());
         if tried as usize >= servers * self.conf.attempts as usize {
             return self.cache.put(open.question, Answer::Fault(fault), SHORTEST, now);
@@ -314,6 +334,7 @@ impl Resolver {
 
     fn over_tcp(&mut self, id: Try, now: Time) {
         let Some(open) = self.end(id) else { return };
+        self.say(&open.question, "the answer does not fit or is not to be trusted: once more");
         self.begin(open.question, Transport::Tcp, (open.tried, open.first), open.since, now);
     }
 
@@ -332,11 +353,14 @@ impl Resolver {
                 Meaning::Answer(answer, ttl) => {
                     let Some(open) = self.end(id) else { return };
                     let lifetime = answer.lifetime(ttl);
+                    let words = format!("{to} says: {answer}, for {}s", lifetime.as_secs());
+                    self.say(&open.question, &words);
                     self.cache.put(open.question, answer, lifetime, now);
                 }
                 Meaning::Circle => {
                     let Some(open) = self.end(id) else { return };
                     let lifetime = Duration::from_secs(5);
+                    self.say(&open.question, &Fault::Circle.to_string());
                     self.cache.put(open.question, Answer::Fault(Fault::Circle), lifetime, now);
                 }
                 Meaning::Truncated if udp => self.over_tcp(id, now),

@@ -201,6 +201,20 @@ fn hosts_by_name() {
 }
 
 #[test]
+fn what_was_asked_and_heard_is_told_once() {
+    let mut r = resolver(Families::V4);
+    assert_eq!(host(&mut r, "alias.example"), ips(&["192.0.2.10", "192.0.2.11"]));
+    let expected = [
+        "alias.example A: asking 192.0.2.1:53 over UDP",
+        "alias.example A: 192.0.2.1:53 says: 192.0.2.10, 192.0.2.11, for 60s",
+    ];
+    assert_eq!(r.take_words(), expected);
+    assert_eq!(host(&mut r, "gone.example"), Found::NoName);
+    assert!(r.take_words().iter().any(|line| line.contains("says: no such name")));
+    assert_eq!(r.take_words(), Vec::<String>::new());
+}
+
+#[test]
 fn who_takes_the_mail_of_a_domain() {
     let mut r = resolver(Families::V4);
     let names = |found| match found {

@@ -15,7 +15,7 @@ use super::{Ending, Event, Level, Sign, What, render};
 use crate::base::{Leg, LogFormat, Printable, Wall};
 
 /// The targets of the journal, as `log.level` names them.
-pub const TARGETS: [&str; 4] = ["smtp", "next_server", "queue", "server"];
+pub const TARGETS: [&str; 6] = ["smtp", "next_server", "queue", "server", "tls", "dns"];
 
 /// The target of an event.
 pub fn target(event: &Event<'_>) -> &'static str {

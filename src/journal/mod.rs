@@ -150,6 +150,23 @@ impl Journal {
         }
     }
 
+    /// A word for the log alone, where somebody traces this target: what happens below the
+    /// dialogue.
+    pub fn trace(
+        &mut self,
+        now: Now,
+        session: Option<SessionId>,
+        target: &'static str,
+        text: &str,
+    ) {
+        if log::log_enabled!(target: target, log::Level::Trace) {
+            let event = Event { now, session, message: None, what: What::Remark(text) };
+            let item = FeedItem::new(self.feed.number(), Duration::ZERO, (None, None), &event);
+            let line = logging::line(self.log_format, log::Level::Trace, target, &item);
+            log::log!(target: target, log::Level::Trace, "{line}");
+        }
+    }
+
     /// Writes the event into its session's record and transcript.
     fn keep(&mut self, event: &Event<'_>) -> Context {
         let Some(id) = event.session else {

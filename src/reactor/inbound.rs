@@ -151,10 +151,14 @@ impl<S, F> Inbound<S, F> {
     ) -> Option<After> {
         match self.link.handshake(net, now.time) {
             Ok(false) => return Some(After::Wait),
-            Err(e) => return Some(self.broken(&e)),
+            Err(e) => {
+                core.journal.trace(now, Some(self.id), "tls", &format!("no TLS: {e}"));
+                return Some(self.broken(&e));
+            }
             Ok(true) => {}
         }
         let facts = self.link.transport.tls().map(|tls| tls.facts()).unwrap_or_default();
+        core.journal.trace(now, Some(self.id), "tls", &facts);
         self.narrate(core, now, What::Remark(&facts));
         if let Some(binding) = self.link.transport.tls().and_then(|tls| tls.binding()) {
             self.session.bind(binding);
@@ -419,6 +423,7 @@ impl<S, F> Inbound<S, F> {
     /// The client was told to begin TLS. A certificate that was taken away meanwhile, or a rustls
     /// that does not want to, ends the connection.
     fn start_tls<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) {
+        core.journal.trace(now, Some(self.id), "tls", "handshake begins after STARTTLS");
         let made = match core.certificate() {
             Some(config) => self.link.secure(now.time, |stream| Tls::server(stream, &config)),
             None => Err(io::ErrorKind::Unsupported.into()),

@@ -156,5 +156,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// Asks them what somebody wants to know.
     pub(super) fn ask_names(&mut self) {
         self.names.ask(&mut self.net, &mut self.core.resolver, self.now);
+        for words in self.core.resolver.take_words() {
+            self.core.journal.trace(self.now, None, "dns", &words);
+        }
     }
 }

@@ -156,11 +156,12 @@ impl<S> Outbound<S> {
     /// The server waits for our hello. What was read before came in the clear.
     pub(super) fn start_tls<D: Disk>(&mut self, core: &mut Core<D>, now: Now) {
         self.input.clear();
-        let host = self.host.clone();
+        let (host, peer) = (self.host.clone(), self.peer);
+        let words = format!("handshake with {peer} begins, for {host:?}");
+        core.journal.trace(now, Some(self.id), "tls", &words);
         let Some(client) = core.policy(self.server).1 else {
             return self.session.tls_failed("TLS was taken out of the configuration");
         };
-        let peer = self.peer;
         let made = self.link.secure(now.time, |s| Tls::client(s, client, &host, peer));
         if let Err(e) = made {
             self.tls_failed(core, now, &e.to_string());
@@ -184,7 +185,9 @@ impl<S> Outbound<S> {
             Ok(true) => {}
         }
         if let Some(tls) = self.link.transport.tls() {
-            core.note(now, Some(self.id), None, What::Remark(&tls.facts()));
+            let facts = tls.facts();
+            core.note(now, Some(self.id), None, What::Remark(&facts));
+            core.journal.trace(now, Some(self.id), "tls", &facts);
         }
         if let Some(binding) = self.link.transport.tls().and_then(|tls| tls.binding()) {
             self.session.bind(binding);
@@ -197,7 +200,9 @@ impl<S> Outbound<S> {
 
     /// The machine is to hear of it, and say what follows.
     fn tls_failed<D: Disk>(&mut self, core: &mut Core<D>, now: Now, why: &str) {
-        core.note(now, Some(self.id), None, What::Remark(&format!("no TLS: {why}")));
+        let remark = format!("no TLS: {why}");
+        core.note(now, Some(self.id), None, What::Remark(&remark));
+        core.journal.trace(now, Some(self.id), "tls", &remark);
         self.link.phase = Phase::Open;
         self.session.tls_failed(why);
     }

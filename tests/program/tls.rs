@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::certs::{Authority, Identity};
 use crate::client::Client;
 use crate::next::Next;
-use crate::server::{Setup, run_to_end, tool};
+use crate::server::{Setup, program, run_to_end, tool};
 use crate::wait_for;
 
 const FROM: &str = "ann@example.org";
@@ -274,4 +274,37 @@ fn a_new_certificate_is_taken_while_running() {
     wait_for(words, || server.log().contains(words).then_some(()));
     assert_ne!(shown_certificate(&python, &setup), before);
     drop(kept);
+}
+
+/// `trace on tls` writes into the log what each handshake came to, well or not.
+#[test]
+fn handshakes_are_traced() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    let next = Next::new();
+    let setup = setup(&next, &identity).set("log.level=info");
+    let server = setup.start();
+    let trace = |word: &str| {
+        let mut command = program();
+        command.args(["ctl", "--socket", "spool/control.sock", "trace", word, "tls"]);
+        run(command.current_dir(setup.dir.path()))
+    };
+    let clear_text = || {
+        let mut client = server.ehlo();
+        client.command("STARTTLS").expect(220);
+        client.send("MAIL FROM:<ann@example.org>\r\n").unwrap();
+        client.read_to_end();
+    };
+    clear_text();
+    assert!(!server.log().contains("TRACE"), "{}", server.log());
+    trace("on");
+    clear_text();
+    let begins = "handshake begins after STARTTLS";
+    for words in [begins, "no TLS: "] {
+        wait_for(words, || server.log().contains(words).then_some(()));
+    }
+    trace("off");
+    clear_text();
+    server.connect().command("NOOP").expect(250);
+    assert_eq!(server.log().matches(begins).count(), 1, "{}", server.log());
 }

@@ -152,6 +152,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 fn targets(traced: &str) -> &'static [&'static str] {
     match traced {
         "smtp" => &["smtp", "next_server"],
+        "tls" => &["tls"],
+        "dns" => &["dns"],
         _ => &["queue"],
     }
 }
