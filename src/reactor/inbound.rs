@@ -23,11 +23,15 @@ use crate::smtp::server::{Action, Context, ServerSession, TOO_MANY_LOGINS};
 use crate::smtp::{Stage, Verdict};
 use crate::spool::Disk;
 
-/// Octets that one turn may read; then the others have theirs.
-const BUDGET: usize = 1 << 20;
+/// Octets of content that one turn may read; then the others have theirs.
+const BUDGET: usize = 1 << 18;
 /// Octets of commands read at once. What waits behind a client that does not read its replies is
 /// kept, so it is kept small; content answers nothing before its end, and is read as it comes.
-const COMMANDS: usize = 16 * 1024;
+const COMMANDS: usize = 4 * 1024;
+/// What an octet of commands takes from the budget. A command costs as much work as some hundreds
+/// of octets of content, so one portion of commands is a whole turn: whoever floods us with RCPTs
+/// delays the others by little.
+const COMMAND_WEIGHT: usize = BUDGET / COMMANDS;
 
 /// What a connection wants after its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -205,7 +209,8 @@ impl<S, F> Inbound<S, F> {
                 }
                 Stop::Read => match self.link.read(net, self.portion(scratch)) {
                     Ok(Input::Octets(n)) => {
-                        *budget = budget.saturating_sub(n);
+                        let weight = if self.storing.is_some() { 1 } else { COMMAND_WEIGHT };
+                        *budget = budget.saturating_sub(n * weight);
                         stop = self.feed(core, now, &scratch[..n]);
                     }
                     Ok(Input::Dry) => {}

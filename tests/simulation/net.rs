@@ -1,6 +1,7 @@
 //! A network that exists only in memory, with a clock that moves only when it is waited for, and
 //! with every unkindness that a real one is allowed: edges come late and once, reads and writes
 //! are short, `WouldBlock` comes at any time, connects are refused, connections are reset.
+//! The calendar's clock may be set back and forth meanwhile.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -14,6 +15,8 @@ use mailflux::reactor::{Net, Ready, SpareDescriptor, Token, Wake};
 
 /// Octets that one direction of a connection holds.
 const PIPE: usize = 3000;
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 /// Names a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -61,6 +64,12 @@ pub struct SimNet {
     pub spawned: u32,
     /// How far the clock may move in one wait.
     pub stride: Duration,
+    /// Connections hold and give as much as anybody wants, and no call is in vain.
+    pub generous: bool,
+    /// The calendar's clock is set, back or forth, now and then.
+    pub jumps: bool,
+    /// How far it goes wrong now, in seconds.
+    pub skew: i64,
     drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
 }
 
@@ -109,6 +118,9 @@ impl SimNet {
             secret: String::new(),
             spawned: 0,
             stride: Duration::from_millis(20),
+            generous: false,
+            jumps: false,
+            skew: 0,
             drops: Default::default(),
         }
     }
@@ -133,10 +145,16 @@ impl SimNet {
         let Some(wire) = self.wires.get_mut(&conn.0).filter(|w| !w.dropped && !w.reset) else {
             return octets.len();
         };
-        let room = PIPE.saturating_sub(wire.inward.len()).min(octets.len());
+        let pipe = if self.generous { usize::MAX } else { PIPE };
+        let room = pipe.saturating_sub(wire.inward.len()).min(octets.len());
         wire.inward.extend(&octets[..room]);
         wire.read_edge |= room > 0;
         room
+    }
+
+    /// What the peer has sent and nobody has read yet.
+    pub fn unread(&self, conn: Conn) -> usize {
+        self.wires.get(&conn.0).map_or(0, |wire| wire.inward.len())
     }
 
     /// What the peer can read now.
@@ -185,6 +203,15 @@ impl SimNet {
         let all = self.datagrams.values().flat_map(|(_, waiting)| waiting);
         let next = all.map(|(at, _)| *at).filter(|at| *at > self.now.time).min();
         next.map_or(Duration::MAX, |at| at.since(self.now.time))
+    }
+
+    /// Somebody sets the calendar's clock, to anything within two days of the truth: far enough
+    /// for notices of delay, never far enough for mail to expire. The other clock knows nothing.
+    fn set_wall(&mut self) {
+        let skew = self.rng.i64(-2 * DAY..=2 * DAY);
+        let micros = self.now.wall.as_micros() + (skew - self.skew) * 1_000_000;
+        self.now.wall = Wall::from_micros(micros);
+        self.skew = skew;
     }
 
     fn settle_drops(&mut self) {
@@ -246,6 +273,9 @@ impl Net for SimNet {
             time: self.now.time.after(wait.max(Duration::from_micros(1))),
             wall: self.now.wall.after(wait),
         };
+        if self.jumps && self.rng.u32(..100) == 0 {
+            self.set_wall();
+        }
         Ok(())
     }
 
@@ -333,11 +363,11 @@ impl Net for SimNet {
         if wire.inward.is_empty() {
             return if wire.peer_ended { Ok(0) } else { blocked() };
         }
-        if self.rng.u32(..10) == 0 {
+        if !self.generous && self.rng.u32(..10) == 0 {
             wire.read_edge = true;
             return blocked();
         }
-        let most = self.rng.usize(1..800);
+        let most = if self.generous { usize::MAX } else { self.rng.usize(1..800) };
         let n = wire.inward.len().min(buf.len()).min(most);
         for (to, from) in buf.iter_mut().zip(wire.inward.drain(..n)) {
             *to = from;
@@ -352,9 +382,12 @@ impl Net for SimNet {
         if wire.reset || wire.ended {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let most = self.rng.usize(1..1500);
-        let n = PIPE.saturating_sub(wire.outward.len()).min(buf.len()).min(most);
-        if n == 0 || self.rng.u32(..10) == 0 {
+        let (pipe, most) = match self.generous {
+            true => (usize::MAX, usize::MAX),
+            false => (PIPE, self.rng.usize(1..1500)),
+        };
+        let n = pipe.saturating_sub(wire.outward.len()).min(buf.len()).min(most);
+        if n == 0 || !self.generous && self.rng.u32(..10) == 0 {
             // With room left the edge comes; with none it comes when the peer has read.
             wire.write_edge |= n > 0;
             return blocked();

@@ -21,6 +21,8 @@ pub struct Fate {
     pub failed: BTreeSet<String>,
     /// The bounces, by their Message-ID, in which each recipient was named as failed.
     pub bounced: BTreeMap<String, BTreeSet<String>>,
+    /// Notices of a delay, which come when the calendar says that it is late.
+    pub delayed: u64,
     /// A next server refused a bounce for good.
     pub bounce_refused: bool,
 }
@@ -304,8 +306,12 @@ impl Server {
         }
         let field = |name: &str| text.split(name).nth(1).unwrap().split("\r\n").next().unwrap();
         let id = field("Message-ID: ").to_owned();
-        for failed in text.split("Final-Recipient: rfc822; ").skip(1) {
-            let rcpt = failed.split("\r\n").next().unwrap().to_owned();
+        for about in text.split("Final-Recipient: rfc822; ").skip(1) {
+            let rcpt = about.split("\r\n").next().unwrap().to_owned();
+            if about.split("\r\n\r\n").next().unwrap().contains("Action: delayed") {
+                note(ledger, &rcpt, |fate| fate.delayed += 1);
+                continue;
+            }
             note(ledger, &rcpt, |fate| {
                 fate.bounced.entry(rcpt.clone()).or_default().insert(id.clone());
             });
