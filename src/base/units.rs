@@ -32,7 +32,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 pub fn show_duration(duration: Duration) -> String {
     let mut ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if ms == 0 {
-        return "0".into();
+        return "0s".into();
     }
     let mut text = String::new();
     for (unit, unit_ms) in TIMES {
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn durations() {
         for (text, ms) in [
-            ("0", 0),
+            ("0s", 0),
             ("15s", 15_000),
             ("5m", 300_000),
             ("1h", 3_600_000),

@@ -88,10 +88,10 @@ mod tests {
             "           MailFlux is ready",
             "   2  -> DATA",
             "           the client asks to send the message",
-            "        ** DATA before MAIL (RFC 5321 section 4.1.4)",
+            "        ** DATA before EHLO or HELO (RFC 5321 section 4.1.4)",
         ];
         assert_eq!(report.lines, want);
-        assert_eq!(report.json["lines"][1]["breaches"][0]["what"], "DATA before MAIL");
+        assert_eq!(report.json["lines"][1]["breaches"][0]["what"], "DATA before EHLO or HELO");
         // Who did not hear the beginning blames nobody.
         let report = explain_session(Leg::In, false, &lines);
         assert_eq!(report.json["lines"][1]["breaches"], json!([]));

@@ -218,7 +218,7 @@ impl Journal {
                 Some(Leg::Out) => self.stats.count(Counter::NextConnections, 1),
                 _ => {
                     self.stats.count(Counter::Connections, 1);
-                    self.rank(event.now.time).add_client(peer.ip(), [0; 3]);
+                    self.rank(event.now.time).add_client(peer.ip(), [1, 0, 0, 0]);
                 }
             },
             What::Accepted { from, recipients, size } => {
@@ -227,7 +227,7 @@ impl Journal {
             }
             What::Outcome { recipient, ending, .. } => {
                 self.stats.outcome(ending);
-                let mut sums = [0; 3];
+                let mut sums = [0; 4];
                 sums[ending as usize] = 1;
                 let key = recipient.as_str().as_bytes();
                 self.rank(event.now.time).add(Table::Recipients, key, sums);
@@ -257,9 +257,9 @@ impl Journal {
         }
         let client = self.client_of(event.session);
         let rankings = self.rank(event.now.time);
-        rankings.add(Table::Senders, from.as_bytes(), [size, recipients, 0]);
+        rankings.add(Table::Senders, from.as_bytes(), [size, recipients, 0, 0]);
         if let Some(ip) = client {
-            rankings.add_client(ip, [1, size, 0]);
+            rankings.add_client(ip, [0, 1, size, 0]);
         }
     }
 
@@ -272,7 +272,7 @@ impl Journal {
             return;
         }
         let table = if id.leg == Leg::In { Table::Replies } else { Table::NextReplies };
-        self.rank(now.time).add(table, text, [0; 3]);
+        self.rank(now.time).add(table, text, [0; 4]);
         // After content it is Refused that counts; a DATA out of order refuses nothing new.
         let refused = match answer.verb {
             Verb::Connect | Verb::Mail | Verb::Rcpt | Verb::Auth => true,
@@ -293,7 +293,7 @@ impl Journal {
     fn count_rejection(&mut self, id: Option<SessionId>, now: Now) {
         self.stats.count(Counter::Rejected, 1);
         if let Some(ip) = self.client_of(id) {
-            self.rank(now.time).add_client(ip, [0, 0, 1]);
+            self.rank(now.time).add_client(ip, [0, 0, 0, 1]);
         }
     }
 

@@ -14,8 +14,8 @@ use crate::base::{Printable, Time};
 /// What is ranked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Table {
-    /// Clients by address; the count is that of their connections, messages and refusals together.
-    /// Sums: messages, their octets, refusals.
+    /// Clients by address; the count is that of their sessions, messages and refusals together.
+    /// Sums: sessions, messages, their octets, refusals.
     Clients,
     /// Senders of accepted messages. Sums: octets, recipients.
     Senders,
@@ -161,10 +161,10 @@ mod tests {
     fn clients_are_named_by_address() {
         let mut r = Rankings::default();
         for ip in ["192.0.2.7", "2001:db8::1", "192.0.2.7"] {
-            r.add_client(ip.parse().unwrap(), [1, 100, 0]);
+            r.add_client(ip.parse().unwrap(), [1, 1, 100, 0]);
         }
         let most = r.most(Table::Clients, None, 9);
-        let shown: Vec<_> = most.iter().map(|m| (m.name.as_str(), m.count, m.sums[1])).collect();
+        let shown: Vec<_> = most.iter().map(|m| (m.name.as_str(), m.count, m.sums[2])).collect();
         assert_eq!(shown, [("192.0.2.7", 2, 200), ("2001:db8::1", 1, 100)]);
         assert_eq!(r.most(Table::Senders, None, 9), []);
     }
@@ -174,7 +174,7 @@ mod tests {
         let mut r = Rankings::default();
         for second in (0..200_000).step_by(10) {
             r.roll(at(second));
-            r.add(Table::Senders, b"a@b", [0; 3]);
+            r.add(Table::Senders, b"a@b", [0; 4]);
         }
         let now = at(200_000);
         let count = |last: Option<u64>| {

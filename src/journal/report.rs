@@ -77,7 +77,9 @@ impl Journal {
         let ranked = self.rankings(now).most(table, window, ROWS);
         let titles = titles(table);
         let rows: Vec<Value> = ranked.iter().map(|ranked| ranked_json(ranked, titles)).collect();
-        let head: Vec<String> = ["count"].iter().chain(titles).map(|t| t.to_string()).collect();
+        // A client's count is of all that it did.
+        let counted = if table == Table::Clients { "events" } else { "count" };
+        let head: Vec<String> = [counted].iter().chain(titles).map(|t| t.to_string()).collect();
         let mut lines = vec![ranked_row(&head, "")];
         lines.extend(ranked.iter().map(|ranked| {
             // What a rare one inherited may be all of its count.
@@ -93,7 +95,7 @@ impl Journal {
 /// The names of a table's sums.
 fn titles(table: Table) -> &'static [&'static str] {
     match table {
-        Table::Clients => &["messages", "octets", "rejected"],
+        Table::Clients => &["sessions", "messages", "octets", "rejected"],
         Table::Senders => &["octets", "recipients"],
         Table::Recipients => &["delivered", "deferred", "failed"],
         Table::Replies | Table::NextReplies => &[],

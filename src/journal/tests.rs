@@ -129,10 +129,10 @@ fn rankings_follow_the_conversation() {
         assert_eq!(most.len(), 1);
         (most[0].name.to_string(), most[0].count, most[0].sums)
     };
-    assert_eq!(first(Table::Clients), ("192.0.2.7".into(), 3, [1, 1000, 1]));
-    assert_eq!(first(Table::Senders), ("a@b".into(), 1, [1000, 1, 0]));
-    assert_eq!(first(Table::Recipients), ("c@d".into(), 1, [1, 0, 0]));
-    assert_eq!(first(Table::Replies), ("550 5.7.1 relaying denied".into(), 1, [0; 3]));
+    assert_eq!(first(Table::Clients), ("192.0.2.7".into(), 3, [1, 1, 1000, 1]));
+    assert_eq!(first(Table::Senders), ("a@b".into(), 1, [1000, 1, 0, 0]));
+    assert_eq!(first(Table::Recipients), ("c@d".into(), 1, [1, 0, 0, 0]));
+    assert_eq!(first(Table::Replies), ("550 5.7.1 relaying denied".into(), 1, [0; 4]));
     assert_eq!(rankings.most(Table::NextReplies, None, 9), []);
 }
 
@@ -166,11 +166,12 @@ fn analyses() {
     let clients = journal.report_ranking(Table::Clients, hour, now(200));
     assert_eq!(clients.json["rows"][0]["name"], "192.0.2.7");
     assert_eq!(clients.json["rows"][0]["octets"], 1000);
+    assert_eq!(clients.json["rows"][0]["sessions"], 1);
     assert_eq!(
         clients.lines,
         [
-            "      count    messages      octets    rejected",
-            "          3           1        1000           1 192.0.2.7"
+            "     events    sessions    messages      octets    rejected",
+            "          3           1           1        1000           1 192.0.2.7"
         ]
     );
     let codes = journal.report_ranking(Table::Replies, None, now(200));

@@ -13,7 +13,7 @@ pub const SLOTS: usize = 128;
 const MAX_KEY: usize = 256;
 
 /// What is added up beside the count; what each means depends on the table.
-pub type Extra = [u64; 3];
+pub type Extra = [u64; 4];
 
 /// One key and what was counted for it.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Top {
     fn take_slot(&mut self, hash: u64, key: &[u8]) -> usize {
         if self.entries.len() < SLOTS {
             self.hashes.push(hash);
-            self.entries.push(Entry { key: key.to_vec(), count: 0, error: 0, extra: [0; 3] });
+            self.entries.push(Entry { key: key.to_vec(), count: 0, error: 0, extra: [0; 4] });
             return self.entries.len() - 1;
         }
         let counts = self.entries.iter().map(|e| e.count).enumerate();
@@ -73,7 +73,7 @@ impl Top {
         let entry = &mut self.entries[slot];
         entry.key.clear();
         entry.key.extend_from_slice(key);
-        (entry.error, entry.extra) = (least, [0; 3]);
+        (entry.error, entry.extra) = (least, [0; 4]);
         self.hashes[slot] = hash;
         slot
     }
@@ -106,21 +106,21 @@ mod tests {
         let mut top = Top::default();
         for i in 0..SLOTS {
             for _ in 0..=i {
-                top.add(format!("k{i}").as_bytes(), 1, [2, 0, 0]);
+                top.add(format!("k{i}").as_bytes(), 1, [2, 0, 0, 0]);
             }
         }
         let most = top.most(2);
         assert_eq!((most[0].key(), most[0].count, most[0].error), (&b"k127"[..], 128, 0));
-        assert_eq!((most[1].key(), most[1].extra), (&b"k126"[..], [254, 0, 0]));
+        assert_eq!((most[1].key(), most[1].extra), (&b"k126"[..], [254, 0, 0, 0]));
     }
 
     #[test]
     fn the_frequent_survive_a_flood_of_the_rare() {
         let mut top = Top::default();
         for i in 0..100_000 {
-            top.add(format!("rare{i}").as_bytes(), 1, [0; 3]);
+            top.add(format!("rare{i}").as_bytes(), 1, [0; 4]);
             if i % 50 == 0 {
-                top.add(b"frequent", 1, [0; 3]);
+                top.add(b"frequent", 1, [0; 4]);
             }
         }
         assert_eq!(top.entries.len(), SLOTS);
@@ -132,13 +132,13 @@ mod tests {
     #[test]
     fn keys_are_cut_and_tables_merge() {
         let (mut a, mut b) = (Top::default(), Top::default());
-        a.add(&[b'x'; 1000], 1, [0; 3]);
+        a.add(&[b'x'; 1000], 1, [0; 4]);
         assert_eq!(a.most(1)[0].key().len(), 256);
-        b.add(b"y", 5, [1, 2, 3]);
+        b.add(b"y", 5, [1, 2, 3, 0]);
         a.merge(&b);
         a.merge(&b);
         let most = a.most(9);
-        assert_eq!((most[0].key(), most[0].count, most[0].extra), (&b"y"[..], 10, [2, 4, 6]));
+        assert_eq!((most[0].key(), most[0].count, most[0].extra), (&b"y"[..], 10, [2, 4, 6, 0]));
         assert_eq!((most.len(), most[0].error), (2, 0));
     }
 }

@@ -184,6 +184,13 @@ fn answers(grid: &mut Grid, layout: Layout, console: &Console) {
     if rows.0 >= rows.1 {
         return;
     }
+    // When there is more, the last row says so and shows nothing else.
+    let lengths = console
+        .answers
+        .view()
+        .map(|(part, text)| answer_line(console, *part, text.as_str()).rows(grid.columns(), true));
+    let fits = lengths.sum::<usize>() <= rows.1 - rows.0;
+    let rows = (rows.0, rows.1 - usize::from(!fits));
     let mut row = rows.0;
     let mut lines = console.answers.view();
     for (part, text) in &mut lines {
@@ -194,11 +201,11 @@ fn answers(grid: &mut Grid, layout: Layout, console: &Console) {
             break;
         }
     }
-    let more = lines.count() + usize::from(row > rows.1);
-    if more > 0 {
+    if !fits {
+        let more = lines.count() + usize::from(row > rows.1);
         let text = format!(" {more} more lines: Alt-PgDn, Esc closes ");
         let start = grid.columns().saturating_sub(columns(&text));
-        grid.put(rows.1 - 1, start, grid.columns(), Style::StatusAlarm, &text);
+        grid.put(rows.1, start, grid.columns(), Style::StatusAlarm, &text);
     }
 }
 

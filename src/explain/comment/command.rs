@@ -179,7 +179,10 @@ impl Commentator {
         let in_mail = self.transaction != Transaction::None || waits(Verb::Mail);
         let in_rcpt = matches!(self.transaction, Transaction::Open(1..)) || waits(Verb::Rcpt);
         let wrong = match asked.verb {
-            Verb::Mail if !introduced => Some(("before EHLO or HELO", "RFC 5321 section 4.1.4")),
+            // The first step that is missing, as a server says it.
+            Verb::Mail | Verb::Rcpt | Verb::Data | Verb::Bdat if !introduced => {
+                Some(("before EHLO or HELO", "RFC 5321 section 4.1.4"))
+            }
             Verb::Mail if in_mail => Some(("in an open transaction", "RFC 5321 section 4.1.4")),
             Verb::Rcpt if !in_mail => Some(("before MAIL", "RFC 5321 section 4.1.4")),
             Verb::Data | Verb::Bdat if !in_mail => Some(("before MAIL", "RFC 5321 section 4.1.4")),

@@ -112,7 +112,11 @@ fn commands_at_the_wrong_time() {
         assert_eq!(after_hello(more), want, "{more:?}");
     }
     assert_eq!(breaks(&["C:EHLO x"]), "said before the server's greeting");
-    assert_eq!(breaks(&["S:220 x", "C:MAIL FROM:<>"]), "MAIL before EHLO or HELO");
+    // The first step that is missing counts.
+    for verb in ["MAIL FROM:<>", "RCPT TO:<a@b>", "DATA"] {
+        let want = format!("{} before EHLO or HELO", &verb[..4]);
+        assert_eq!(breaks(&["S:220 x", &format!("C:{verb}")]), want);
+    }
     let plain = ["S:220 x", "C:HELO x", "S:250 x", "C:NOOP", "C:NOOP"];
     assert_eq!(breaks(&plain), "does not wait for the reply, and PIPELINING was not offered");
 }

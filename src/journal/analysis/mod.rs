@@ -12,7 +12,7 @@ pub use tables::Question;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::conversation::opened;
 use super::dialogue::{Answer, Dialogue, Verb};
@@ -25,6 +25,8 @@ use crate::base::{Leg, SessionId, Time, Wall};
 
 /// Sessions and messages that are followed at once.
 const MAX_FOLLOWED: usize = 100_000;
+/// RCPTs of a session whose replies are waited for; beyond them nobody counts pairs.
+const MAX_ASKED: usize = 1000;
 /// Next servers that are told apart; what goes to others counts as `other`.
 const MAX_SERVERS: usize = 32;
 /// Minutes that are told apart: a month.
@@ -40,8 +42,10 @@ struct Track {
     /// Outbound: which next server.
     server: usize,
     tls: bool,
-    /// The sender of the transaction.
+    /// The sender of the transaction, `<>` for nobody.
     from: Vec<u8>,
+    /// Who writes to whom: as said in RCPT, until it is answered.
+    asked: VecDeque<Vec<u8>>,
 }
 
 /// What happened in a minute.
@@ -176,6 +180,7 @@ impl Analyst {
             server: MAX_SERVERS,
             tls: false,
             from: Vec::new(),
+            asked: VecDeque::new(),
         }))
     }
 
@@ -194,12 +199,12 @@ impl Analyst {
             self.tls[leg_index(id.leg)].sessions += 1;
             if id.leg == Leg::In {
                 self.minute(entry.line.at, |minute| minute.sessions += 1);
-                self.count_client(id, [0; 3]);
+                self.count_client(id, [1, 0, 0, 0]);
             }
         }
     }
 
-    fn count_client(&mut self, id: SessionId, sums: [u64; 3]) {
+    fn count_client(&mut self, id: SessionId, sums: [u64; 4]) {
         let Some(track) = self.sessions.get(&id) else { return };
         if id.leg == Leg::In && !track.client.is_empty() {
             self.clients.add(&track.client, 1, sums);
@@ -226,7 +231,7 @@ impl Analyst {
         if counts && first {
             let tls = &mut self.tls[leg_index(id.leg)];
             tls.secured += 1;
-            tls.kinds.add(entry.line.text, 1, [0; 3]);
+            tls.kinds.add(entry.line.text, 1, [0; 4]);
         }
     }
 
@@ -241,16 +246,18 @@ impl Analyst {
         if side == Side::Client {
             let path = path_of(text);
             match heard.verb {
-                Verb::Mail => track.from = path.to_vec(),
-                Verb::Rcpt if counts && id.leg == Leg::In => {
-                    let mut pair = track.from.clone();
-                    pair.extend_from_slice(" → ".as_bytes());
-                    pair.extend_from_slice(path);
-                    self.pairs.add(&pair, 1, [0; 3]);
+                Verb::Mail => track.from = if path.is_empty() { b"<>" } else { path }.to_vec(),
+                Verb::Rcpt if id.leg == Leg::In && track.asked.len() < MAX_ASKED => {
+                    track.asked.push_back([&track.from, " → ".as_bytes(), path].concat());
                 }
                 _ => {}
             }
             return;
+        }
+        // Only a recipient that was taken is one: RCPT may be refused, or have no sender at all.
+        if let Some(Answer { verb: Verb::Rcpt, code, .. }) = heard.answer {
+            let pair = track.asked.pop_front().filter(|_| counts && code < 300);
+            pair.iter().for_each(|pair| self.pairs.add(pair, 1, [0; 4]));
         }
         if let (true, Some(answer)) = (counts, heard.answer) {
             self.answer(id, server, answer, text, time);
@@ -266,9 +273,9 @@ impl Analyst {
         }
         *self.codes[leg].entry(answer.code).or_default() += 1;
         if answer.code >= 400 {
-            self.replies[leg].add(text, 1, [0; 3]);
+            self.replies[leg].add(text, 1, [0; 4]);
             if id.leg == Leg::In {
-                self.count_client(id, [0, 0, 1]);
+                self.count_client(id, [0, 0, 0, 1]);
             }
         }
     }
@@ -284,12 +291,12 @@ impl Analyst {
             value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0)
         };
         let (recipients, size) = (number("nrcpts="), number("size="));
-        self.senders.add(from.0.as_bytes(), 1, [size, recipients, 0]);
+        self.senders.add(from.0.as_bytes(), 1, [size, recipients, 0, 0]);
         self.sizes.add(size);
         self.octets += size;
         self.minute(entry.line.at, |minute| minute.accepted += 1);
         if let Some(id) = entry.session {
-            self.count_client(id, [1, size, 0]);
+            self.count_client(id, [0, 1, size, 0]);
         }
     }
 
@@ -315,11 +322,11 @@ impl Analyst {
         };
         let after = self.attempts.get(message.as_bytes()).copied().unwrap_or(1).max(1);
         if counts {
-            let mut sums = [0; 3];
+            let mut sums = [0; 4];
             sums[place] = 1;
             self.recipients.add(to.as_bytes(), 1, sums);
             if place == 1 {
-                self.deferred.add(rest.as_bytes(), 1, [0; 3]);
+                self.deferred.add(rest.as_bytes(), 1, [0; 4]);
             } else {
                 self.done_after[after.min(MAX_ATTEMPTS) - 1] += 1;
             }

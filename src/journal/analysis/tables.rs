@@ -49,7 +49,7 @@ impl Analyst {
             Question::Latency => self.latency(),
             Question::Senders => ranking(&self.senders, &["octets", "recipients"]),
             Question::Recipients => ranking(&self.recipients, &["delivered", "deferred", "failed"]),
-            Question::Clients => ranking(&self.clients, &["messages", "octets", "rejected"]),
+            Question::Clients => clients(&self.clients),
             Question::Pairs => ranking(&self.pairs, &[]),
             Question::Codes => self.reply_codes(),
             Question::Sizes => self.message_sizes(),
@@ -235,11 +235,20 @@ fn percentiles(p: Percentiles) -> Value {
     json!({ "count": p.count, "p50": p50, "p95": p95, "p99": p99, "max": max })
 }
 
+/// Clients; their count is of all that they did.
+fn clients(top: &Top) -> Report {
+    counted(top, "events", &["sessions", "messages", "octets", "rejected"])
+}
+
 /// The most frequent of a table, with a bar for the count.
 fn ranking(top: &Top, titles: &[&str]) -> Report {
+    counted(top, "count", titles)
+}
+
+fn counted(top: &Top, counted: &str, titles: &[&str]) -> Report {
     let most = top.most(ROWS);
     let highest = most.first().map_or(0, |entry| entry.count);
-    let mut line = format!("{:>9}", "count");
+    let mut line = format!("{counted:>9}");
     titles.iter().for_each(|title| line.push_str(&format!(" {title:>11}")));
     let mut lines = vec![line];
     let mut rows = Vec::new();

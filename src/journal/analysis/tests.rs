@@ -79,6 +79,9 @@ fn who_and_what_and_when() {
         (&client["name"], &client["messages"], &client["rejected"]),
         (&"192.0.2.7".into(), &1.into(), &1.into())
     );
+    assert_eq!((&client["count"], &client["sessions"]), (&3.into(), &1.into()));
+    let lines = analyst.report(Question::Clients).lines;
+    assert!(lines[0].starts_with("   events    sessions    messages"), "{lines:?}");
     assert_eq!(row(Question::Senders)["octets"], 1000);
     let recipient = row(Question::Recipients);
     assert_eq!((&recipient["delivered"], &recipient["deferred"]), (&1.into(), &1.into()));
@@ -97,6 +100,25 @@ fn who_and_what_and_when() {
     let tls = analyst.report(Question::Tls);
     assert_eq!((&tls.json["in"]["tls"], &tls.json["out"]["tls"]), (&1.into(), &0.into()));
     assert!(tls.lines[0].contains("1 of 1 sessions inside TLS (100 %)"), "{:?}", tls.lines);
+}
+
+#[test]
+fn a_pair_is_a_sender_and_a_recipient_that_was_taken() {
+    let script = [
+        (0, "i1", "opened", "connected from 192.0.2.7:4711"),
+        (1, "i1", "<-", "220 hi"),
+        (2, "i1", "->", "RCPT TO:<nobody@example.net>"),
+        (3, "i1", "<-", "503 5.5.1 Say EHLO first"),
+        (4, "i1", "->", "MAIL FROM:<>"),
+        (4, "i1", "->", "RCPT TO:<eve@example.com>"),
+        (4, "i1", "->", "RCPT TO:<bob@example.net>"),
+        (5, "i1", "<-", "250 ok"),
+        (5, "i1", "<-", "550 no"),
+        (5, "i1", "<-", "250 ok"),
+    ];
+    let json = analyst(&script, 0).report(Question::Pairs).json;
+    let names: Vec<_> = json["rows"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["<> → bob@example.net"]);
 }
 
 #[test]
