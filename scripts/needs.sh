@@ -102,3 +102,15 @@ need_curses() {
         die "install the development files of ncursesw, then start again"
     has_curses || die "ncursesw is installed, but a program that uses it does not build"
 }
+
+# smtp-source and strace, for tests that go without them when they cannot be had.
+need_source() {
+    if has debconf-set-selections && ! has smtp-source && [ "${MAILFLUX_INSTALL:-yes}" != no ]; then
+        # Only the tools are wanted, not a mail server: unconfigured, it never starts.
+        echo 'postfix postfix/main_mailer_type select No configuration' |
+            as_root debconf-set-selections || :
+    fi
+    has smtp-source || install smtp-source postfix postfix - || say "going on without smtp-source"
+    [ "$(uname -s)" != Linux ] || has strace || install strace strace strace - ||
+        say "going on without strace"
+}

@@ -127,6 +127,12 @@ impl Client {
         }
     }
 
+    /// Breaks the connection off, without a word.
+    pub fn reset(self) {
+        let linger = Some(Duration::ZERO);
+        socket2::SockRef::from(self.stream.get_ref()).set_linger(linger).unwrap();
+    }
+
     /// Sends the end of the stream, and goes on reading.
     pub fn half_close(&mut self) {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();

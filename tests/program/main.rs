@@ -34,6 +34,7 @@ mod report;
 mod server;
 mod start;
 mod tls;
+mod torture;
 mod tutor;
 mod user;
 mod ways;

@@ -18,6 +18,8 @@ pub struct Mail {
     pub to: Vec<String>,
     /// The content, dots removed.
     pub content: Vec<u8>,
+    /// It was taken, and the connection cut in the place of the reply.
+    pub unanswered: bool,
 }
 
 impl Mail {
@@ -139,6 +141,22 @@ impl Next {
         self.record.mails.lock().unwrap().clone()
     }
 
+    /// The messages taken since this was asked last; they are forgotten here.
+    pub fn collect(&self) -> Vec<Mail> {
+        std::mem::take(&mut self.record.mails.lock().unwrap())
+    }
+
+    /// Waits until everything that a dead client has sent is taken or given up.
+    pub fn settle(&self) {
+        // Whoever connects last is served last: nobody waits to be accepted behind this one.
+        let mut last = TcpStream::connect(self.address).unwrap();
+        let _ = last.read(&mut [0]);
+        drop(last);
+        wait_for("the end of all connections", || {
+            (self.record.open.load(Ordering::SeqCst) == 0).then_some(())
+        });
+    }
+
     /// How many messages were taken so far.
     pub fn count(&self) -> usize {
         self.record.mails.lock().unwrap().len()
@@ -228,7 +246,8 @@ impl Session<'_> {
         self.mail = None;
         let reply = self.ask(Stage::Mail, line, "250 2.1.0 Ok\r\n")?;
         if reply.starts_with('2') {
-            self.mail = Some(Mail { from: line[10..].into(), to: Vec::new(), content: Vec::new() });
+            let (from, to, content) = (line[10..].into(), Vec::new(), Vec::new());
+            self.mail = Some(Mail { from, to, content, unanswered: false });
         }
         Ok(())
     }
@@ -271,7 +290,7 @@ impl Session<'_> {
         self.dot(mail)
     }
 
-    fn dot(&mut self, mail: Mail) -> io::Result<()> {
+    fn dot(&mut self, mut mail: Mail) -> io::Result<()> {
         let moment = self.moment(Stage::Dot, "");
         let act = (self.script)(&moment);
         self.record.transactions.fetch_add(1, Ordering::SeqCst);
@@ -280,6 +299,7 @@ impl Session<'_> {
             Act::Say(text) | Act::Drip(text) => text.starts_with('2'),
             Act::SayAndClose(_) | Act::Close | Act::Reset => false,
         };
+        mail.unanswered = matches!(act, Act::TakeAndClose);
         if takes {
             // Counted before the reply: whoever has read the reply finds it counted.
             self.record.mails.lock().unwrap().push(mail);

@@ -104,20 +104,27 @@ impl Setup {
     }
 
     /// The same, with this file as its input.
-    pub fn start_on(&self, mut command: Command, input: &str) -> Server {
+    pub fn start_on(&self, command: Command, input: &str) -> Server {
+        self.try_start_on(command, input).unwrap_or_else(|server| {
+            panic!("the server ended instead of starting\n{}", server.log());
+        })
+    }
+
+    /// The same, and the server may end instead of starting.
+    pub fn try_start_on(&self, mut command: Command, input: &str) -> Result<Server, Box<Server>> {
         let input = fs::File::open(input).unwrap();
         let log_path = self.dir.path().join("log");
         let log = fs::OpenOptions::new().create(true).append(true).open(&log_path).unwrap();
         command.stdin(input).stdout(log.try_clone().unwrap()).stderr(log);
         let mut server =
             Server { child: command.spawn().unwrap(), address: self.address, log_path };
-        wait_for("the server's greeting", || {
-            if let Some(status) = server.child.try_wait().unwrap() {
-                panic!("the server ended instead of starting: {status}\n{}", server.log());
+        let greets = wait_for("the server's greeting", || {
+            if server.child.try_wait().unwrap().is_some() {
+                return Some(false);
             }
-            greets(self.address).then_some(())
+            greets(self.address).then_some(true)
         });
-        server
+        if greets { Ok(server) } else { Err(Box::new(server)) }
     }
 }
 
