@@ -1,5 +1,5 @@
-//! scripts/run and scripts/test, with a cargo, a package manager and a program that only say how
-//! they were called.
+//! scripts/run, scripts/test and scripts/install, with a cargo, a package manager and a program
+//! that only say how they were called; and what docs say of tests.
 
 #![cfg(unix)]
 
@@ -172,4 +172,188 @@ fn missing_programs_are_installed() {
     let skipped = said.lines().find(|line| line.contains("SKIPPED: the tests")).expect(&said);
     assert!(skipped.contains("msmtp") && !skipped.contains("swaks"), "{skipped}");
     assert!(output.status.success(), "{said}");
+}
+
+/// The installer on a machine, with DESTDIR on it.
+fn install(machine: &Machine, system: &str, args: &[&str]) -> Output {
+    let path = format!("{}:/usr/bin:/bin", machine.path("bin").display());
+    Command::new(root().join("scripts/install"))
+        .args(args)
+        .current_dir(machine.path("here"))
+        .env("PATH", path)
+        .env("DESTDIR", machine.path("dest"))
+        .env("CARGO_TARGET_DIR", machine.path("target"))
+        .env("MAILFLUX_SYSTEM", system)
+        .env_remove("MAILFLUX_BINARY")
+        .output()
+        .unwrap()
+}
+
+/// What is below a folder, with permissions.
+fn files(folder: &Path) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            if meta.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().display().to_string();
+                found.push((name, meta.permissions().mode() & 0o7777));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn install_puts_all_in_place_and_takes_it_away_again() {
+    for (system, prefix, expected) in [
+        (
+            "Linux",
+            None,
+            &[
+                ("etc/mailflux/mailflux.ini", 0o644),
+                ("etc/systemd/system/mailflux.service", 0o644),
+                ("etc/systemd/system/mailflux.socket", 0o644),
+                ("etc/sysusers.d/mailflux.conf", 0o644),
+                ("usr/local/bin/mailflux", 0o755),
+                ("usr/local/share/man/man8/mailflux.8", 0o644),
+            ][..],
+        ),
+        (
+            "Darwin",
+            Some("/opt/mail"),
+            &[
+                ("Library/LaunchDaemons/org.mailflux.plist", 0o644),
+                ("opt/mail/bin/mailflux", 0o755),
+                ("opt/mail/etc/mailflux/mailflux.ini", 0o644),
+                ("opt/mail/share/man/man8/mailflux.8", 0o644),
+            ],
+        ),
+    ] {
+        let machine = Machine::new();
+        let prefix = prefix.map(|prefix| ["--prefix", prefix]);
+        let prefix: Vec<&str> = prefix.into_iter().flatten().collect();
+        let output = install(&machine, system, &prefix);
+        assert!(output.status.success(), "{output:?}");
+        let names = |all: &[(&str, u32)]| -> Vec<(String, u32)> {
+            all.iter().map(|(name, mode)| (name.to_string(), *mode)).collect()
+        };
+        let dest = machine.path("dest");
+        assert_eq!(files(&dest), names(expected));
+        let ini = expected.iter().find(|(name, _)| name.ends_with(".ini")).unwrap().0;
+        for (name, _) in expected.iter().filter(|(name, _)| !name.ends_with("bin/mailflux")) {
+            let text = fs::read_to_string(dest.join(name)).unwrap();
+            assert!(!text.contains("@BIN@") && !text.contains("@ETC@"), "{name}: {text}");
+            if name.ends_with(".service") || name.ends_with(".plist") {
+                assert!(text.contains(&format!("/{ini}")), "{name}: {text}");
+            }
+        }
+        // Once more: what somebody has edited stays.
+        fs::write(dest.join(ini), "mine").unwrap();
+        assert!(install(&machine, system, &prefix).status.success());
+        assert_eq!(fs::read_to_string(dest.join(ini)).unwrap(), "mine");
+        let output = install(&machine, system, &[&prefix[..], &["--uninstall"]].concat());
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(files(&dest), [(ini.to_owned(), 0o644)]);
+    }
+}
+
+#[test]
+fn install_refuses_what_it_cannot_mean() {
+    let machine = Machine::new();
+    for args in [&["--prefix"][..], &["--prefix", "here"], &["--prefix", "/a|b"], &["now"]] {
+        let output = install(&machine, "Linux", args);
+        assert_eq!(output.status.code(), Some(64), "{args:?}: {output:?}");
+        assert!(!machine.path("dest").exists());
+    }
+}
+
+/// The configuration that is installed lacks a next server, and nothing else.
+#[test]
+fn the_configuration_of_a_system_is_right() {
+    let machine = Machine::new();
+    assert!(install(&machine, "Linux", &[]).status.success());
+    let check = |next: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mailflux"));
+        command.args(["--check-config", "-c"]);
+        command.arg(machine.path("dest/etc/mailflux/mailflux.ini")).args(next);
+        command.env_remove("MAILFLUX_LOG").output().unwrap()
+    };
+    assert_eq!(check(&[]).status.code(), Some(78));
+    let output = check(&["-n", "mail.example.org"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("/var/lib/mailflux/spool"), "{text}");
+}
+
+/// Runs a program that judges files; it must find nothing to say of ours.
+fn judge(command: &mut Command) {
+    match command.output() {
+        Err(_) => eprintln!("skipped: {:?} is not installed", command.get_program()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!said.contains("mailflux"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn unit_files_and_manual_are_well_formed() {
+    let machine = Machine::new();
+    assert!(install(&machine, "Linux", &[]).status.success());
+    let units = machine.path("dest/etc/systemd/system");
+    // The program is not where it will be.
+    let service = units.join("mailflux.service");
+    let text = fs::read_to_string(&service).unwrap();
+    fs::write(&service, text.replace("/usr/local/bin/mailflux", "/bin/sh")).unwrap();
+    judge(
+        Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .args([service, units.join("mailflux.socket")]),
+    );
+    judge(
+        Command::new("groff")
+            .args(["-man", "-ww", "-z", "-Tutf8"])
+            .arg(root().join("docs/mailflux.8")),
+    );
+    let plist = root().join("scripts/org.mailflux.plist");
+    judge(
+        Command::new("python3")
+            .args(["-c", "import plistlib, sys; plistlib.load(open(sys.argv[1], 'rb'))"])
+            .arg(plist),
+    );
+}
+
+/// docs/security.md and docs/macos.md name tests; each is there.
+#[test]
+fn tests_that_documents_name_exist() {
+    let mut code = String::new();
+    for folder in ["src", "tests"] {
+        for (name, _) in files(&root().join(folder)) {
+            if name.ends_with(".rs") {
+                code += &fs::read_to_string(root().join(folder).join(name)).unwrap();
+            }
+        }
+    }
+    for document in ["security.md", "macos.md"] {
+        let text = fs::read_to_string(root().join("docs").join(document)).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        let tests: Vec<&str> = quoted
+            .filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+            .filter(|word| word.matches('_').count() >= 3)
+            .collect();
+        assert!(!tests.is_empty(), "{document}");
+        for test in tests {
+            assert!(code.contains(&format!("fn {test}(")), "{document} names {test}");
+        }
+        let dialogs = text.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".smtp"));
+        for dialog in dialogs {
+            assert!(root().join("tests/dialogs").join(dialog).exists(), "{document}: {dialog}");
+        }
+    }
 }

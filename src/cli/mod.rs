@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod help;
 mod history;
+mod man;
 mod options;
 mod passwd;
 mod probe;
@@ -23,6 +24,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+pub use self::man::man_page;
 use crate::base::{Failure, Printable, cause, exit, nearest};
 
 /// The commands beside running the server.

@@ -76,6 +76,10 @@ const MONOPOLIES: &[(&str, &[&str], &str)] = &[
     ("signal_hook_mio::", &["src/reactor/"], "one loop"),
     ("socket2::", &["src/reactor/"], "one loop"),
     ("pancurses::", &["src/console/screen.rs"], "one file paints"),
+    ("printw", &[], "takes a format: RUSTSEC-2019-0005"),
+    ("mvprintw", &[], "takes a format: RUSTSEC-2019-0005"),
+    ("instr", &[], "writes past its buffer: RUSTSEC-2019-0006"),
+    ("mvinstr", &[], "writes past its buffer: RUSTSEC-2019-0006"),
     ("ini::", &["src/config"], "one reader of settings"),
     ("getopts::", &["src/cli"], "one reader of options"),
     ("ring::", &["src/auth/"], "one place for keys and randomness"),
@@ -264,8 +268,12 @@ fn monopolies_are_caught() {
     ] {
         assert_eq!(bad("src/smtp/x.rs", text), 1, "{text}");
     }
+    for call in ["w.printw(t);", "w.mvprintw(0, 0, t);", "ncurses::instr(t);"] {
+        assert_eq!(bad("src/console/screen.rs", call), 1, "{call}");
+    }
     for (path, text) in [
         ("src/reactor/mod.rs", "use mio::Token;"),
+        ("src/console/screen.rs", "use pancurses::Window;"),
         ("src/smtp/x.rs", "// mio::Token and Instant::now\n#![forbid(unsafe_code)]"),
         ("src/smtp/x.rs", "use crate::config::ini::Line;"),
         ("src/spool/real.rs", "use std::fs;"),
