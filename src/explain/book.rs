@@ -38,6 +38,8 @@ pub enum Kind {
     State,
     /// A fault of connection, TLS or DNS.
     Fault,
+    /// A word of filters, breakpoints, faults and expressions, or of an event.
+    Rule,
     /// A word of the trade.
     Term,
 }
@@ -56,6 +58,7 @@ impl Kind {
             Kind::Notation => "sign of a transcript",
             Kind::State => "state",
             Kind::Fault => "fault",
+            Kind::Rule => "word of rules and events",
             Kind::Term => "term",
         }
     }
@@ -103,7 +106,7 @@ impl Entry {
     }
 }
 
-const FILES: [(Kind, &str); 11] = [
+const FILES: [(Kind, &str); 12] = [
     (Kind::Verb, include_str!("book/verbs.txt")),
     (Kind::Parameter, include_str!("book/parameters.txt")),
     (Kind::Mechanism, include_str!("book/mechanisms.txt")),
@@ -114,6 +117,7 @@ const FILES: [(Kind, &str); 11] = [
     (Kind::Notation, include_str!("book/notation.txt")),
     (Kind::State, include_str!("book/states.txt")),
     (Kind::Fault, include_str!("book/faults.txt")),
+    (Kind::Rule, include_str!("book/rules.txt")),
     (Kind::Term, include_str!("book/terms.txt")),
 ];
 

@@ -61,6 +61,7 @@ use std::net::IpAddr;
 pub use self::attach::{Parting, attach};
 pub use self::certs::Certs;
 pub use self::clock::{Clock, wall_clock};
+pub use self::control::explain_word;
 pub use self::core::{Core, Role};
 pub use self::demote::server_user;
 pub use self::desk::Desk;

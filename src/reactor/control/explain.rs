@@ -1,10 +1,10 @@
 //! `explain WORD|ID[:LINE]`: the book, or the lines of a session in their places.
 
 use super::find::Then;
-use super::status::help;
+use super::tables::explain_word;
 use super::{Answer, Refusal};
 use crate::base::SessionId;
-use crate::control::{Recorded, find};
+use crate::control::Recorded;
 use crate::explain;
 use crate::journal::{Conversation, Report};
 use crate::reactor::Reactor;
@@ -20,12 +20,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 }
 
-/// What the book says; for what is not in it, the help of a command.
 fn in_book(asked: &str) -> Result<Report, Refusal> {
-    explain::report(asked).or_else(|why| match find(asked.trim()) {
-        Some(verb) => Ok(help(Some(verb.name))),
-        None => Err(Refusal::new(why)),
-    })
+    explain_word(asked).map_err(Refusal::new)
 }
 
 /// `i7`, `i7:11`.
