@@ -7,8 +7,8 @@
 //!
 //! The book is text in `book/`, in our own words, one entry for each verb, parameter, mechanism,
 //! extension, reply code, enhanced status code, trace header, sign of a transcript, state, fault,
-//! word of rules and term: what it means, who says it when, what to do, where the standard says so, and what to
-//! read next. A test holds that whatever this server can say is in it.
+//! word of rules and term: what it means, who says it when, what to do, where the standard says so,
+//! and what to read next. A test holds that whatever this server can say is in it.
 //!
 //! A [`Commentator`] follows one session, line by line, and says of each line what it is in its
 //! place and what about it breaks a rule.

@@ -35,6 +35,7 @@ mod server;
 mod start;
 mod tls;
 mod torture;
+mod tour;
 mod tutor;
 mod user;
 mod ways;

@@ -39,7 +39,7 @@ fn scene(next: &Next) -> (Setup, Server) {
 }
 
 /// Runs a line of the page as a shell would.
-fn run(setup: &Setup, line: &str) -> (Option<i32>, String) {
+pub fn run(setup: &Setup, line: &str) -> (Option<i32>, String) {
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_mailflux")).parent().unwrap().to_owned();
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(setup.dir.path()).env("PATH", path_with(&bin));
@@ -64,10 +64,40 @@ fn words(answer: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| word.len() > 3 && word.bytes().all(|b| b.is_ascii_alphabetic()))
 }
 
+/// Words of the sample that the answer lacks. When the page is written anew, none.
+pub fn missing<'s>(sample: &'s str, said: &str) -> Vec<&'s str> {
+    if std::env::var_os("MAILFLUX_BLESS").is_some() {
+        return Vec::new();
+    }
+    assert!(!sample.is_empty(), "no sample of {said}");
+    words(sample).filter(|word| !said.contains(word)).collect()
+}
+
+/// Puts each command of a page with its sample to `ask`, which gives the answer; how many there
+/// are. MAILFLUX_BLESS=1 writes the answers into the page.
+pub fn walk(file: &str, mut ask: impl FnMut(&str, &str) -> String) -> usize {
+    let page = fs::read_to_string(file).unwrap();
+    let (mut asked, mut blessed, mut rest) = (0, String::new(), &page[..]);
+    while let Some((before, block)) = rest.split_once("```console\n$ ") {
+        let (block, after) = block.split_once("```\n").unwrap();
+        let (line, sample) = block.split_once('\n').unwrap();
+        let said = ask(line, sample);
+        asked += 1;
+        let line_of = |line: &str| format!("{}\n", line.trim_end());
+        let shown: String = said.lines().take(SHOWN).map(line_of).collect();
+        let more = if said.lines().count() > SHOWN { "…\n" } else { "" };
+        blessed += &format!("{before}```console\n$ {line}\n{shown}{more}```\n");
+        rest = after;
+    }
+    if std::env::var_os("MAILFLUX_BLESS").is_some() {
+        fs::write(file, blessed + rest).unwrap();
+    }
+    asked
+}
+
 #[test]
 fn questions_have_answers() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/questions.md");
-    let page = fs::read_to_string(file).unwrap();
     let next = Next::scripted(|moment| match (moment.stage, &moment.line) {
         (Stage::Rcpt, line) if line.contains("busy") => {
             Act::Say("451 4.7.1 Greylisted, try again later\r\n".into())
@@ -78,26 +108,13 @@ fn questions_have_answers() {
         _ => Act::Usual,
     });
     let (setup, _server) = scene(&next);
-    let (mut asked, mut blessed, mut rest) = (0, String::new(), &page[..]);
-    while let Some((before, block)) = rest.split_once("```console\n$ ") {
-        let (block, after) = block.split_once("```\n").unwrap();
-        let (line, sample) = block.split_once('\n').unwrap();
+    let asked = walk(file, |line, sample| {
         let (code, said) = run(&setup, line);
         assert_eq!(code, Some(0), "{line}: {said}");
         assert!(!said.is_empty(), "{line}");
-        asked += 1;
-        let line_of = |line: &str| format!("{}\n", line.trim_end());
-        let shown: String = said.lines().take(SHOWN).map(line_of).collect();
-        let more = if said.lines().count() > SHOWN { "…\n" } else { "" };
-        blessed += &format!("{before}```console\n$ {line}\n{shown}{more}```\n");
-        if std::env::var_os("MAILFLUX_BLESS").is_none() {
-            let missing: Vec<&str> = words(sample).filter(|word| !said.contains(word)).collect();
-            assert!(!sample.is_empty() && missing.is_empty(), "{line}: no {missing:?} in {said}");
-        }
-        rest = after;
-    }
+        let missing = missing(sample, &said);
+        assert!(missing.is_empty(), "{line}: no {missing:?} in {said}");
+        said
+    });
     assert!(asked >= 40, "{asked}");
-    if std::env::var_os("MAILFLUX_BLESS").is_some() {
-        fs::write(file, blessed + rest).unwrap();
-    }
 }
