@@ -7,6 +7,7 @@ use super::debug::{BreakCommand, FaultCommand};
 use super::parse::{Args, CommandError};
 use super::{verbs, words};
 use crate::base::{Address, Reply, SessionId};
+use crate::journal::Analysis;
 use crate::rules::Expr;
 
 /// A command, checked as far as its words alone allow.
@@ -332,31 +333,6 @@ pub enum Which {
     Message(u64),
     /// Those that an expression holds for.
     Where(Expr),
-}
-
-/// What `analyse` looks at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Analysis {
-    /// By stage.
-    Latency,
-    /// The most frequent.
-    Senders,
-    /// The most frequent.
-    Recipients,
-    /// The busiest.
-    Clients,
-    /// Reply codes and their texts.
-    Codes,
-    /// Of messages.
-    Sizes,
-    /// After how many attempts messages were done.
-    Retries,
-    /// The busiest minutes.
-    Busiest,
-    /// How much was inside TLS.
-    Tls,
-    /// Who writes to whom.
-    Pairs,
 }
 
 /// `config get|set|diff|save|reload`

@@ -18,8 +18,8 @@ mod words;
 mod tests;
 
 pub use command::{
-    About, Analysis, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction,
-    NewFilter, NextCommand, Pace, Recorded, SessionView, ShowPart, Which,
+    About, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction, NewFilter,
+    NextCommand, Pace, Recorded, SessionView, ShowPart, Which,
 };
 pub use debug::{ADD_LIST_DELETE, BreakCommand, FaultCommand};
 pub use docs::commands_page;

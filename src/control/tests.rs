@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::journal::Analysis;
 use crate::rules::Expr;
 
 fn ok(line: &str) -> Command {

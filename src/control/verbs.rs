@@ -2,13 +2,14 @@
 //! completion and the parser come from it. A verb stands here when it does something.
 
 use super::command::{
-    About, Analysis, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Pace,
-    Recorded, SessionView, ShowPart, Which,
+    About, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Pace, Recorded,
+    SessionView, ShowPart, Which,
 };
 use super::debug;
 use super::filters::{FILTERS, check, filter};
 use super::parse::{Args, CommandError, one_of};
 use crate::base::{Address, Domain, nearest};
+use crate::journal::Analysis;
 
 /// A verb.
 #[derive(Debug)]

@@ -37,7 +37,7 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use analysis::{Analyst, Question};
+pub use analysis::{Analysis, Analyst};
 pub use conversation::{Conversation, Kept, attempts};
 pub use dialogue::{Answer, Verb};
 pub use entry::{Entry, Line, MAX_LINE, Sign, Subject, entries};

@@ -7,7 +7,7 @@
 
 mod tables;
 
-pub use tables::Question;
+pub use tables::Analysis;
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ const BAR: usize = 24;
 
 /// What is asked of an [`Analyst`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Question {
+pub enum Analysis {
     /// Waits by stage, and by next server and stage.
     Latency,
     /// Who sends.
@@ -44,18 +44,18 @@ pub enum Question {
 
 impl Analyst {
     /// The answer.
-    pub fn report(&self, question: Question) -> Report {
+    pub fn report(&self, question: Analysis) -> Report {
         let mut report = match question {
-            Question::Latency => self.latency(),
-            Question::Senders => ranking(&self.senders, &["octets", "recipients"]),
-            Question::Recipients => ranking(&self.recipients, &["delivered", "deferred", "failed"]),
-            Question::Clients => clients(&self.clients),
-            Question::Pairs => ranking(&self.pairs, &[]),
-            Question::Codes => self.reply_codes(),
-            Question::Sizes => self.message_sizes(),
-            Question::Retries => self.retries(),
-            Question::Busiest => self.busiest(),
-            Question::Tls => self.tls_use(),
+            Analysis::Latency => self.latency(),
+            Analysis::Senders => ranking(&self.senders, &["octets", "recipients"]),
+            Analysis::Recipients => ranking(&self.recipients, &["delivered", "deferred", "failed"]),
+            Analysis::Clients => clients(&self.clients),
+            Analysis::Pairs => ranking(&self.pairs, &[]),
+            Analysis::Codes => self.reply_codes(),
+            Analysis::Sizes => self.message_sizes(),
+            Analysis::Retries => self.retries(),
+            Analysis::Busiest => self.busiest(),
+            Analysis::Tls => self.tls_use(),
         };
         report.json["window"] = json!("last");
         report.json["from"] = json!(self.from.as_secs());

@@ -59,7 +59,7 @@ const HOUR: &[(u64, &str, &str, &str)] = &[
 
 #[test]
 fn latency_by_stage_and_next_server() {
-    let json = analyst(HOUR, 0).report(Question::Latency).json;
+    let json = analyst(HOUR, 0).report(Analysis::Latency).json;
     assert_eq!(
         (&json["stages"]["mail"]["count"], &json["stages"]["mail"]["max"]),
         (&1.into(), &2.0.into())
@@ -74,30 +74,30 @@ fn latency_by_stage_and_next_server() {
 fn who_and_what_and_when() {
     let analyst = analyst(HOUR, 0);
     let row = |question| analyst.report(question).json["rows"][0].clone();
-    let client = row(Question::Clients);
+    let client = row(Analysis::Clients);
     assert_eq!(
         (&client["name"], &client["messages"], &client["rejected"]),
         (&"192.0.2.7".into(), &1.into(), &1.into())
     );
     assert_eq!((&client["count"], &client["sessions"]), (&3.into(), &1.into()));
-    let lines = analyst.report(Question::Clients).lines;
+    let lines = analyst.report(Analysis::Clients).lines;
     assert!(lines[0].starts_with("   events    sessions    messages"), "{lines:?}");
-    assert_eq!(row(Question::Senders)["octets"], 1000);
-    let recipient = row(Question::Recipients);
+    assert_eq!(row(Analysis::Senders)["octets"], 1000);
+    let recipient = row(Analysis::Recipients);
     assert_eq!((&recipient["delivered"], &recipient["deferred"]), (&1.into(), &1.into()));
-    assert_eq!(row(Question::Pairs)["name"], "ann@example.org → bob@example.net");
-    let codes = analyst.report(Question::Codes).json;
+    assert_eq!(row(Analysis::Pairs)["name"], "ann@example.org → bob@example.net");
+    let codes = analyst.report(Analysis::Codes).json;
     assert_eq!(codes["rows"][0]["name"], "550 5.7.1 no relaying");
     assert_eq!(codes["next_reply_codes"]["451"], 1);
-    assert_eq!(analyst.report(Question::Sizes).json["octets"], 1000);
-    let retries = analyst.report(Question::Retries).json;
+    assert_eq!(analyst.report(Analysis::Sizes).json["octets"], 1000);
+    let retries = analyst.report(Analysis::Retries).json;
     assert_eq!(retries["done_after"][0]["attempt"], 2);
     assert_eq!(retries["deferred"][0]["name"], "smart 451 4.3.0 later");
     assert_eq!(retries["waiting"], 0);
-    let busiest = analyst.report(Question::Busiest);
+    let busiest = analyst.report(Analysis::Busiest);
     assert_eq!(busiest.json["rows"][0]["accepted"], 1);
     assert!(busiest.lines[1].contains("█"), "{:?}", busiest.lines);
-    let tls = analyst.report(Question::Tls);
+    let tls = analyst.report(Analysis::Tls);
     assert_eq!((&tls.json["in"]["tls"], &tls.json["out"]["tls"]), (&1.into(), &0.into()));
     assert!(tls.lines[0].contains("1 of 1 sessions inside TLS (100 %)"), "{:?}", tls.lines);
 }
@@ -116,7 +116,7 @@ fn a_pair_is_a_sender_and_a_recipient_that_was_taken() {
         (5, "i1", "<-", "550 no"),
         (5, "i1", "<-", "250 ok"),
     ];
-    let json = analyst(&script, 0).report(Question::Pairs).json;
+    let json = analyst(&script, 0).report(Analysis::Pairs).json;
     let names: Vec<_> = json["rows"].as_array().unwrap().iter().map(|row| &row["name"]).collect();
     assert_eq!(names, ["<> → bob@example.net"]);
 }
@@ -124,11 +124,11 @@ fn a_pair_is_a_sender_and_a_recipient_that_was_taken() {
 #[test]
 fn what_was_before_the_window_does_not_count_but_is_known() {
     let analyst = analyst(HOUR, 60);
-    assert_eq!(analyst.report(Question::Senders).json["rows"].as_array().unwrap().len(), 0);
+    assert_eq!(analyst.report(Analysis::Senders).json["rows"].as_array().unwrap().len(), 0);
     // That it was the second attempt is known all the same.
-    assert_eq!(analyst.report(Question::Retries).json["done_after"][0]["attempt"], 2);
+    assert_eq!(analyst.report(Analysis::Retries).json["done_after"][0]["attempt"], 2);
     let later = super::tests::analyst(HOUR, 3600);
-    assert_eq!(later.report(Question::Latency).lines, ["nothing is recorded of that time"]);
+    assert_eq!(later.report(Analysis::Latency).lines, ["nothing is recorded of that time"]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn hostile_entries_are_counted_or_left_alone() {
         (0, "", "<-", "250"),
     ];
     let analyst = analyst(&odd, 0);
-    for question in [Question::Latency, Question::Codes, Question::Retries, Question::Tls] {
+    for question in [Analysis::Latency, Analysis::Codes, Analysis::Retries, Analysis::Tls] {
         assert!(!analyst.report(question).lines.is_empty());
     }
 }

@@ -6,8 +6,7 @@ use serde_json::json;
 
 use super::{Answer, Job};
 use crate::base::{Report, Wall};
-use crate::control::Analysis;
-use crate::journal::{Analyst, Question, Summaries, Table};
+use crate::journal::{Analysis, Analyst, Summaries, Table};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::reactor::past::{Past, Since};
@@ -27,7 +26,7 @@ pub struct Recalling {
 pub struct Analysing {
     past: Past,
     analyst: Box<Analyst>,
-    question: Question,
+    what: Analysis,
 }
 
 impl<N: Net, D: Disk> Reactor<N, D> {
@@ -49,18 +48,6 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// `analyse WHAT [last=T]`: of the last so long what is recorded, else what was counted since
     /// the start, where that is counted.
     pub(super) fn analyse(&mut self, what: Analysis, last: Option<Duration>) -> Answer {
-        let question = match what {
-            Analysis::Latency => Question::Latency,
-            Analysis::Senders => Question::Senders,
-            Analysis::Recipients => Question::Recipients,
-            Analysis::Clients => Question::Clients,
-            Analysis::Codes => Question::Codes,
-            Analysis::Sizes => Question::Sizes,
-            Analysis::Retries => Question::Retries,
-            Analysis::Busiest => Question::Busiest,
-            Analysis::Tls => Question::Tls,
-            Analysis::Pairs => Question::Pairs,
-        };
         // In memory there may be less than the last so long; counters know it all.
         let recorded = last.filter(|_| self.core.history.is_on());
         if recorded.is_none() {
@@ -71,16 +58,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let from = last.map_or(Wall::default(), |last| self.now.wall.before(last));
         let past = self.look_back(Since::At(from.before(LEAD)));
         let analyst = Box::new(Analyst::new(from));
-        Answer::Job(Job::Analyse(Box::new(Analysing { past, analyst, question })))
+        Answer::Job(Job::Analyse(Box::new(Analysing { past, analyst, what })))
     }
 
     /// Does a slice; the report when that was the last.
     pub(super) fn analyse_slice(&mut self, analysing: &mut Analysing) -> Option<Report> {
-        let Analysing { past, analyst, question } = analysing;
+        let Analysing { past, analyst, what } = analysing;
         if self.core.look(past, |entry| analyst.hear(&entry)) {
             return None;
         }
-        Some(analyst.report(*question))
+        Some(analyst.report(*what))
     }
 
     /// What the counters say, where they say something.

@@ -14,7 +14,7 @@ use super::{Answer, Job, Refusal};
 use crate::base::{Enhanced, Leg, Report, Wall, show_duration};
 use crate::control::{NextCommand, ShowPart};
 use crate::explain;
-use crate::journal::{Analyst, Conversation, Question, Side, Sign, ladder};
+use crate::journal::{Analysis, Analyst, Conversation, Side, Sign, ladder};
 use crate::page::{Page, Section};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
@@ -25,17 +25,17 @@ use crate::spool::Disk;
 const MAX_EXPLAINED: usize = 20;
 
 /// What a page about all mail tells.
-const QUESTIONS: [(&str, Question); 10] = [
-    ("Latency", Question::Latency),
-    ("Replies in their own words", Question::Codes),
-    ("Retries", Question::Retries),
-    ("The busiest minutes", Question::Busiest),
-    ("Use of TLS", Question::Tls),
-    ("Senders", Question::Senders),
-    ("Recipients", Question::Recipients),
-    ("Who writes to whom", Question::Pairs),
-    ("Clients", Question::Clients),
-    ("Sizes", Question::Sizes),
+const QUESTIONS: [(&str, Analysis); 10] = [
+    ("Latency", Analysis::Latency),
+    ("Replies in their own words", Analysis::Codes),
+    ("Retries", Analysis::Retries),
+    ("The busiest minutes", Analysis::Busiest),
+    ("Use of TLS", Analysis::Tls),
+    ("Senders", Analysis::Senders),
+    ("Recipients", Analysis::Recipients),
+    ("Who writes to whom", Analysis::Pairs),
+    ("Clients", Analysis::Clients),
+    ("Sizes", Analysis::Sizes),
 ];
 
 /// A page about all mail, while the past is read for it.
