@@ -28,6 +28,7 @@ mod next_auth;
 mod next_tls;
 mod probe;
 mod pty;
+mod python;
 mod questions;
 mod real;
 mod report;

@@ -1,13 +1,9 @@
 //! Logging in at next servers, with passwords and tokens from everywhere that they come from, and
 //! never in what people can read.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
 use crate::certs::{Authority, Identity};
-use crate::server::{Server, Setup, tool};
+use crate::python::PythonNext;
+use crate::server::{Server, Setup};
 use crate::wait_for;
 
 const USER: &str = "ann@example.org";
@@ -20,47 +16,9 @@ const DISGUISES: [&str; 4] = [
     "YTU1LXcwcmQsPXRvL2Zvcmdld",
 ];
 
-/// A next server in Python; none where there is no Python.
-struct Guard {
-    child: Child,
-    port: u16,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl Guard {
-    fn start(mechanisms: &str, secret: &str, identity: &Identity) -> Option<Guard> {
-        let mut command = Command::new(tool("python3")?);
-        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/next_auth.py"));
-        command.args([mechanisms, USER, secret]).arg(&identity.certificate).arg(&identity.key);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next().unwrap().unwrap();
-        let port = first.strip_prefix("port ").unwrap().parse().unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let record = said.clone();
-        thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| record.lock().unwrap().push(line));
-        });
-        Some(Guard { child, port, said })
-    }
-
-    fn said(&self, words: &str) -> usize {
-        self.said.lock().unwrap().iter().filter(|line| line.starts_with(words)).count()
-    }
-
-    fn wait(&self, words: &str, count: usize) {
-        wait_for(words, || (self.said(words) >= count).then_some(()));
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            eprintln!("---- the next server said:\n{}", self.said.lock().unwrap().join("\n"));
-        }
-    }
+/// A next server that wants this secret; none where there is no Python.
+fn start(mechanisms: &str, secret: &str, identity: &Identity) -> Option<PythonNext> {
+    PythonNext::start("next_auth.py", &[mechanisms, USER, secret], identity)
 }
 
 struct World {
@@ -75,7 +33,7 @@ impl World {
         World { authority, identity }
     }
 
-    fn setup(&self, guard: &Guard) -> Setup {
+    fn setup(&self, guard: &PythonNext) -> Setup {
         Setup::new(([127, 0, 0, 1], guard.port).into())
             .set("next_server.host=localhost")
             .set("next_server.tls=implicit")
@@ -149,7 +107,7 @@ fn every_mechanism_and_the_strongest_by_itself() {
         ("OAUTHBEARER,XOAUTH2", "oauthbearer", "OAUTHBEARER"),
         ("PLAIN,LOGIN,XOAUTH2,SCRAM-SHA-256,GSSAPI", "auto", "SCRAM-SHA-256"),
     ] {
-        let Some(guard) = Guard::start(offered, SECRET, &world.identity) else { return };
+        let Some(guard) = start(offered, SECRET, &world.identity) else { return };
         let setup = world
             .setup(&guard)
             .set(&format!("next_server.password={SECRET}"))
@@ -157,7 +115,7 @@ fn every_mechanism_and_the_strongest_by_itself() {
         let server = setup.start();
         send(&server);
         guard.wait("mail", 1);
-        assert_eq!(guard.said(&format!("auth {taken} ok")), 1, "{}", server.log());
+        assert_eq!(guard.said(&format!("auth {taken} ok")).len(), 1, "{}", server.log());
         is_kept_secret(&setup, &server);
     }
 }
@@ -170,7 +128,7 @@ fn a_wrong_password_pauses_the_server_and_nothing_bounces() {
         ("XOAUTH2", "xoauth2", "invalid"),
         ("GSSAPI,CRAM-MD5", "auto", "GSSAPI CRAM-MD5"),
     ] {
-        let Some(guard) = Guard::start(offered, "another", &world.identity) else { return };
+        let Some(guard) = start(offered, "another", &world.identity) else { return };
         let setup = world
             .setup(&guard)
             .set(&format!("next_server.password={SECRET}"))
@@ -184,7 +142,7 @@ fn a_wrong_password_pauses_the_server_and_nothing_bounces() {
         if words != "invalid" {
             assert!(list().contains(words), "{}", list());
         }
-        assert_eq!((setup.queue_files().len(), guard.said("mail")), (1, 0));
+        assert_eq!((setup.queue_files().len(), guard.said("mail").len()), (1, 0));
         is_kept_secret(&setup, &server);
     }
 }
@@ -199,7 +157,7 @@ fn command(setup: &Setup, script: &str) -> String {
 #[test]
 fn a_token_that_is_refused_is_fetched_again() {
     let world = World::new();
-    let Some(guard) = Guard::start("XOAUTH2", SECRET, &world.identity) else { return };
+    let Some(guard) = start("XOAUTH2", SECRET, &world.identity) else { return };
     let setup = world.setup(&guard).set("next_server.auth=xoauth2");
     let script = format!("if test -e used; then echo '{SECRET}'; else echo stale; fi; touch used");
     let line = command(&setup, &format!("cd '{}'\n{script}\n", setup.dir.path().display()));
@@ -207,7 +165,7 @@ fn a_token_that_is_refused_is_fetched_again() {
     let server = setup.start();
     send(&server);
     guard.wait("mail", 1);
-    let outcomes = (guard.said("auth XOAUTH2 no"), guard.said("auth XOAUTH2 ok"));
+    let outcomes = (guard.said("auth XOAUTH2 no").len(), guard.said("auth XOAUTH2 ok").len());
     assert_eq!(outcomes, (1, 1), "{}", server.log());
     is_kept_secret(&setup, &server);
 }
@@ -215,7 +173,7 @@ fn a_token_that_is_refused_is_fetched_again() {
 #[test]
 fn a_command_that_fails_is_told_of_and_leaves_no_zombie() {
     let world = World::new();
-    let Some(guard) = Guard::start("PLAIN", SECRET, &world.identity) else { return };
+    let Some(guard) = start("PLAIN", SECRET, &world.identity) else { return };
     for (script, words) in [
         ("exit 3\n", "password_command gives no password: it fails"),
         ("exit 0\n", "password_command gives no password: it prints nothing"),
@@ -227,7 +185,7 @@ fn a_command_that_fails_is_told_of_and_leaves_no_zombie() {
         let server = setup.start();
         send(&server);
         wait_for(words, || setup.say(&["next", "list"]).contains(words).then_some(()));
-        assert_eq!((setup.queue_files().len(), guard.said("mail")), (1, 0));
+        assert_eq!((setup.queue_files().len(), guard.said("mail").len()), (1, 0));
         if cfg!(target_os = "linux") {
             setup.say(&["next", "pause", "default"]);
             wait_for("no child of the server", || children(server.pid()).is_empty().then_some(()));

@@ -1,58 +1,13 @@
 //! TLS to next servers: Python's own, with certificates of every kind, and hostile ones.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
-
 use crate::certs::{Authority, Identity};
-use crate::server::{Server, Setup, tool};
+use crate::python::PythonNext;
+use crate::server::{Server, Setup};
 use crate::wait_for;
 
-/// A next server in Python; none where there is no Python.
-struct PythonNext {
-    child: Child,
-    port: u16,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl PythonNext {
-    fn start(mode: &str, identity: &Identity) -> Option<PythonNext> {
-        let python = tool("python3")?;
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/program/next_tls.py");
-        let mut command = Command::new(python);
-        command.args([script, mode]).arg(&identity.certificate).arg(&identity.key);
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.next().unwrap().unwrap();
-        let port = first.strip_prefix("port ").unwrap().parse().unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let record = said.clone();
-        thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| record.lock().unwrap().push(line));
-        });
-        Some(PythonNext { child, port, said })
-    }
-
-    /// What it said that begins so.
-    fn said(&self, words: &str) -> Vec<String> {
-        let said = self.said.lock().unwrap();
-        said.iter().filter(|line| line.starts_with(words)).cloned().collect()
-    }
-
-    fn wait(&self, words: &str, count: usize) -> Vec<String> {
-        wait_for(words, || Some(self.said(words)).filter(|said| said.len() >= count))
-    }
-}
-
-impl Drop for PythonNext {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            eprintln!("---- the next server said:\n{}", self.said.lock().unwrap().join("\n"));
-        }
-    }
+/// A next server with TLS as this mode has it; none where there is no Python.
+fn start(mode: &str, identity: &Identity) -> Option<PythonNext> {
+    PythonNext::start("next_tls.py", &[mode], identity)
 }
 
 /// A relay that sends to it under this policy, knowing the authority; and one message.
@@ -89,7 +44,7 @@ fn right_certificates_under_every_policy() {
         ("tls12", "required", "TLSv1.2"),
         ("implicit", "implicit", "TLSv1.3"),
     ] {
-        let Some(next) = PythonNext::start(mode, &identity) else { return };
+        let Some(next) = start(mode, &identity) else { return };
         let (setup, server) = relay(&next, "localhost", policy, &authority);
         next.wait("mail", 1);
         assert!(next.said("tls")[0].starts_with(&format!("tls {version}")), "{mode} {policy}");
@@ -109,8 +64,8 @@ fn right_certificates_under_every_policy() {
 fn a_silent_server_that_waits_for_tls_is_recognised() {
     let authority = Authority::new();
     let identity = authority.sign("localhost");
-    let Some(next) = PythonNext::start("implicit", &identity) else { return };
-    let Some(slow) = PythonNext::start("silent", &identity) else { return };
+    let Some(next) = start("implicit", &identity) else { return };
+    let Some(slow) = start("silent", &identity) else { return };
     let slow_relay = relay(&slow, "localhost", "required", &authority);
     let probe = || {
         let mut command = crate::server::program();
@@ -140,7 +95,7 @@ fn wrong_certificates_stop_only_what_checks_them() {
         (authority.self_signed("localhost"), "signed by nobody who is known here"),
         (stranger.sign("localhost"), "signed by nobody who is known here"),
     ] {
-        let Some(next) = PythonNext::start("starttls", &identity) else { return };
+        let Some(next) = start("starttls", &identity) else { return };
         let (setup, server) = relay(&next, "localhost", "required", &authority);
         logged(&server, words);
         logged(&server, "next_server.tls");
@@ -177,7 +132,7 @@ fn starttls_that_fails_falls_back_only_where_that_is_allowed() {
         ("cut", "closed the connection"),
         ("garbage", "what came is no TLS"),
     ] {
-        let Some(next) = PythonNext::start(mode, &identity) else { return };
+        let Some(next) = start(mode, &identity) else { return };
         let (setup, server) = relay(&next, "127.0.0.1", "required", &authority);
         logged(&server, words);
         logged(&server, &format!("127.0.0.1:{}: ", next.port));
@@ -202,7 +157,7 @@ fn what_is_injected_behind_the_220_is_never_believed() {
     let authority = Authority::new();
     let identity = authority.sign("localhost");
     for policy in ["opportunistic", "required"] {
-        let Some(next) = PythonNext::start("inject", &identity) else { return };
+        let Some(next) = start("inject", &identity) else { return };
         let (setup, server) = relay(&next, "127.0.0.1", policy, &authority);
         // Where the octets come in two pieces the second one breaks the handshake.
         wait_for("the injection to be noticed", || {
@@ -219,7 +174,7 @@ fn what_is_injected_behind_the_220_is_never_believed() {
 fn the_wrong_kind_of_tls_is_recognised() {
     let authority = Authority::new();
     let identity = authority.sign("localhost");
-    let Some(next) = PythonNext::start("starttls", &identity) else { return };
+    let Some(next) = start("starttls", &identity) else { return };
     let (setup, server) = relay(&next, "localhost", "implicit", &authority);
     logged(&server, "the server speaks SMTP in the clear where TLS was to begin at once");
     logged(&server, "tls = implicit is wrong for this port, required (STARTTLS) may be right");
@@ -230,7 +185,7 @@ fn the_wrong_kind_of_tls_is_recognised() {
 fn a_connection_cut_in_the_middle_delivers_nothing() {
     let authority = Authority::new();
     let identity = authority.sign("localhost");
-    let Some(next) = PythonNext::start("abrupt", &identity) else { return };
+    let Some(next) = start("abrupt", &identity) else { return };
     let (setup, server) = relay(&next, "localhost", "required", &authority);
     next.wait("heard DATA", 1);
     wait_for("the loss in the log", || server.log().contains("connection lost").then_some(()));
@@ -241,7 +196,7 @@ fn a_connection_cut_in_the_middle_delivers_nothing() {
 fn sessions_are_resumed() {
     let authority = Authority::new();
     let identity = authority.sign("localhost");
-    let Some(next) = PythonNext::start("starttls", &identity) else { return };
+    let Some(next) = start("starttls", &identity) else { return };
     let (_setup, server) = relay(&next, "localhost", "required", &authority);
     next.wait("mail", 1);
     // The connection is given back when it has been idle for a while; then a new one.
@@ -260,7 +215,7 @@ fn a_home_made_certificate_is_right_where_ca_file_names_it() {
         [("localhost", 2100, true), ("other.example", 2100, false), ("localhost", 2001, false)]
     {
         let identity = authority.home_made(name, until);
-        let Some(next) = PythonNext::start("starttls", &identity) else { return };
+        let Some(next) = start("starttls", &identity) else { return };
         let setup = Setup::new(([127, 0, 0, 1], next.port).into())
             .set("next_server.host=localhost")
             .set("next_server.tls=required")
@@ -276,7 +231,7 @@ fn a_home_made_certificate_is_right_where_ca_file_names_it() {
     }
     // Named by nobody it is refused, with a hint.
     let identity = authority.home_made("localhost", 2100);
-    let Some(next) = PythonNext::start("starttls", &identity) else { return };
+    let Some(next) = start("starttls", &identity) else { return };
     let (_setup, server) = relay(&next, "localhost", "required", &authority);
     logged(&server, "name it in ca_file");
 }
