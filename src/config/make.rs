@@ -20,6 +20,7 @@ use crate::base::LogFormat;
 
 mod faults;
 mod filters;
+mod rules;
 mod ways;
 
 impl Config {

@@ -1,44 +1,21 @@
 //! Making the faults: the words of each section, checked as a whole.
 
-use super::super::settings::Source;
 use super::Maker;
-use crate::rules::{At, Expr, FAULT_KEYS, Fault, MAX_FAULTS};
+use crate::rules::{At, FAULT_KEYS, Fault, MAX_FAULTS};
 
 impl Maker<'_> {
     /// All faults, in order; what is wrong with one is complained of at its line.
     pub(super) fn faults(&mut self) -> Vec<(String, Fault)> {
-        let sections = self.settings.named_sections("fault");
-        if sections.len() > MAX_FAULTS {
-            let last = self.settings.source(sections[MAX_FAULTS], "stage").clone();
-            self.complain(&last, format!("more than {MAX_FAULTS} faults"));
-        }
-        sections.into_iter().filter_map(|section| self.fault(section)).collect()
+        let rules = self.rules("fault", "stage", "rcpt", MAX_FAULTS);
+        rules.into_iter().filter_map(|(section, stage)| self.fault(section, &stage)).collect()
     }
 
-    fn fault(&mut self, section: &str) -> Option<(String, Fault)> {
+    fn fault(&mut self, section: &str, stage: &str) -> Option<(String, Fault)> {
         let name = section.rsplit('.').next().unwrap_or_default();
         let source = self.settings.source(section, "stage").clone();
-        if name == "all" {
-            self.complain(&source, "'all' is no name for a fault: 'fault delete all' takes all");
-            return None;
-        }
-        let Some(stage) = self.text(section, "stage") else {
-            if !self.wrong.contains(section) {
-                let what = format!("[{section}] has no stage; give it one, such as stage = rcpt");
-                self.complain(&Source::Default, what);
-            }
-            return None;
-        };
         // A choice of the table.
-        let at = At::parse(&stage).ok()?;
-        let filter = match self.text(section, "where").as_deref().map(Expr::parse) {
-            Some(Err(e)) => {
-                let source = self.settings.source(section, "where").clone();
-                self.complain(&source, format!("where: column {}: {}", e.column, e.message));
-                return None;
-            }
-            filter => filter.and_then(Result::ok),
-        };
+        let at = At::parse(stage).ok()?;
+        let filter = self.condition(section).ok()?;
         let values = FAULT_KEYS.map(|key| (key, self.text(section, key)));
         let value = |wanted| {
             values.iter().find(|(key, _)| *key == wanted).and_then(|(_, value)| value.as_deref())
@@ -63,15 +40,7 @@ impl Maker<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, Sources, load};
-
-    fn make(text: &str) -> Result<Config, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.ini");
-        std::fs::write(&path, format!("[next_server]\nhost = a\n{text}")).unwrap();
-        load(&Sources { file: Some(path), ..Sources::default() })
-            .map_err(|e| e.message.replace(&format!("{}/", dir.path().display()), ""))
-    }
+    use crate::config::make::rules::tests::make;
 
     #[test]
     fn faults_in_the_order_of_the_file() {

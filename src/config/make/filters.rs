@@ -9,38 +9,25 @@ use crate::rules::filter::{Action, Draft, Filter, MAX_FILTERS, Origin, Part};
 impl Maker<'_> {
     /// All filters, in order; what is wrong with one is complained of at its line.
     pub(super) fn filters(&mut self, servers: &[NextServerSettings]) -> Vec<(Filter, Origin)> {
-        let sections = self.settings.named_sections("filter");
-        if sections.len() > MAX_FILTERS {
-            let last = self.settings.source(sections[MAX_FILTERS], "action").clone();
-            self.complain(&last, format!("more than {MAX_FILTERS} filters"));
-        }
-        sections.into_iter().filter_map(|section| self.filter(section, servers)).collect()
+        let rules = self.rules("filter", "action", "hold", MAX_FILTERS);
+        let make = |(section, action): (&str, String)| self.filter(section, &action, servers);
+        rules.into_iter().filter_map(make).collect()
     }
 
     fn filter(
         &mut self,
         section: &str,
+        action: &str,
         servers: &[NextServerSettings],
     ) -> Option<(Filter, Origin)> {
         let name = section.rsplit('.').next().unwrap_or_default();
         let source = self.settings.source(section, "action").clone();
-        if name == "all" {
-            self.complain(&source, "'all' is no name for a filter: 'filter delete all' takes all");
-            return None;
-        }
-        let Some(action) = self.text(section, "action") else {
-            if !self.wrong.contains(section) {
-                let what = format!("[{section}] has no action; give it one, such as action = hold");
-                self.complain(&Source::Default, what);
-            }
-            return None;
-        };
         let word = |key| self.text(section, key).map(unquoted);
         let [reply, to, via, header] = ["reply", "to", "via", "header"].map(word);
         let [rate, per, stage] = ["rate", "per", "stage"].map(word);
         let condition = self.text(section, "where");
         let draft = Draft {
-            action: &action,
+            action,
             condition: condition.as_deref(),
             reply: reply.as_deref(),
             to: to.as_deref(),
@@ -92,16 +79,8 @@ fn unquoted(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, Sources, load};
+    use crate::config::make::rules::tests::make;
     use crate::rules::filter::Origin;
-
-    fn make(text: &str) -> Result<Config, String> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("m.ini");
-        std::fs::write(&path, format!("[next_server]\nhost = a\n{text}")).unwrap();
-        load(&Sources { file: Some(path), ..Sources::default() })
-            .map_err(|e| e.message.replace(&format!("{}/", dir.path().display()), ""))
-    }
 
     const GOOD: &str = "\
 [filter.spam]
