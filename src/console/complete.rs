@@ -6,8 +6,9 @@ use std::collections::VecDeque;
 use crate::base::{Printable, SessionId};
 use crate::control::{ADD_LIST_DELETE, Hello, VERBS, Verb};
 use crate::journal::FeedItem;
-use crate::rules::At;
 use crate::rules::expr::FIELD_NAMES;
+use crate::rules::filter::{ACTIONS, KEYS};
+use crate::rules::{At, FAULT_KEYS};
 
 /// Ids that are remembered, of each kind.
 const MAX_IDS: usize = 64;
@@ -169,29 +170,28 @@ fn objects(verb: &Verb, words: &[&str], names: &Names) -> Vec<String> {
     found
 }
 
-/// What follows `break` and its like: what to do, then a stage, then keys.
+/// What follows `break` and its like: what to do, then a stage or an action, then keys.
 fn rule_words(verb: &Verb, words: &[&str]) -> Option<Vec<String>> {
     let keys: &[&str] = match verb.name {
-        "break" => &["leg=", "name=", "where"],
-        "fault" => &[
-            "reply=", "delay=", "rate=", "cut=", "no=", "odds=", "count=", "for=", "seed=", "leg=",
-            "name=", "where",
-        ],
+        "break" => &["leg"],
+        "fault" => &FAULT_KEYS,
+        "filter" => &KEYS,
         _ => return None,
     };
-    let unsaid = || {
-        let said = |key: &&&str| key.ends_with('=') && words.iter().any(|w| w.starts_with(**key));
-        keys.iter().filter(|key| !said(key)).copied().collect::<Vec<_>>()
-    };
-    let found: Vec<&str> = match words {
-        [] => ADD_LIST_DELETE.to_vec(),
-        ["add"] if verb.name == "break" => vec!["at"],
-        ["add"] | ["add", "at"] => At::NAMES.to_vec(),
-        ["add", ..] => unsaid(),
-        ["delete"] => vec!["all"],
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    Some(match words {
+        [] => owned(ADD_LIST_DELETE),
+        ["add"] if verb.name == "break" => owned(&["at"]),
+        ["add"] if verb.name == "filter" => owned(&ACTIONS),
+        ["add"] | ["add", "at"] => owned(&At::NAMES),
+        ["add", ..] => {
+            let keys = keys.iter().chain(&["name"]).map(|key| format!("{key}="));
+            let unsaid = keys.filter(|key| !words.iter().any(|word| word.starts_with(&**key)));
+            unsaid.chain(["where".to_owned()]).collect()
+        }
+        ["delete"] => owned(&["all"]),
         _ => vec![],
-    };
-    Some(found.into_iter().map(str::to_owned).collect())
+    })
 }
 
 /// The field that is being written in an expression; nothing inside a string.
@@ -294,6 +294,9 @@ mod tests {
             ("break add at rcpt leg=in l", "break add at rcpt leg=in l"),
             ("fault add dot c", "fault add dot c| cut= count="),
             ("fault add st", "fault add starttls "),
+            ("filter add re", "filter add re| reject redirect"),
+            ("filter add route v", "filter add route via="),
+            ("filter d", "filter delete "),
             ("break del", "break delete "),
             ("break delete a", "break delete all "),
             ("step i", "step i| i8 i7"),

@@ -118,8 +118,11 @@ impl Commentator {
             (Verb::Rcpt, path) => format!("one recipient: {path}"),
             (Verb::Data, _) => format!("{client} asks to send the message"),
             (Verb::Dot, _) => "the end of the message".into(),
-            (Verb::Bdat, _) if asked.last => format!("the last piece: {argument}"),
-            (Verb::Bdat, _) => format!("a piece of the message: {argument} octets"),
+            (Verb::Bdat, _) => {
+                let which = if asked.last { "the last piece" } else { "a piece" };
+                let size = argument.as_str().split(' ').next().unwrap_or_default();
+                format!("{which} of the message: {size} octets")
+            }
             (Verb::Rset, _) => "the transaction is given up".into(),
             (Verb::Quit, _) => format!("{client} has nothing more to say"),
             (Verb::StartTls, _) => format!("{client} wants to go on inside TLS"),

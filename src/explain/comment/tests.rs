@@ -65,6 +65,14 @@ fn a_good_session_has_notes_and_no_breaches() {
 }
 
 #[test]
+fn chunks_have_sizes() {
+    let said = ["C:MAIL FROM:<a@b>", "C:BDAT 7", "C:BDAT 1212 LAST"];
+    let got = notes(Leg::In, &[&HELLO[..], &said[..]].concat());
+    assert!(got[5].starts_with("a piece of the message: 7 octets"), "{got:#?}");
+    assert!(got[6].starts_with("the last piece of the message: 1212 octets"), "{got:#?}");
+}
+
+#[test]
 fn a_session_typed_by_hand() {
     let got = notes(
         Leg::In,

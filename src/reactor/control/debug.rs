@@ -169,7 +169,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 
     fn live(&mut self, id: SessionId) -> Result<Token, Refusal> {
-        let unknown = || Refusal::new(format!("session {id} is not live; 'sessions' lists all"));
+        let unknown =
+            || Refusal::new(format!("session {id} is not live; 'sessions' lists those that are"));
         self.token_of(id).ok_or_else(unknown)
     }
 
