@@ -100,17 +100,8 @@ pub enum Command {
         /// Where to.
         via: (String, u16),
     },
-    /// `replay FILE to HOST:PORT [pace=…] [compare=…]`
-    Replay {
-        /// An export, in the process that asks.
-        file: String,
-        /// Where to.
-        via: (String, u16),
-        /// How fast.
-        pace: Pace,
-        /// Replies that differ in any octet, not in their codes alone, are told.
-        bytes: bool,
-    },
+    /// `replay FILE to HOST:PORT [key=value …]`
+    Replay(Box<Replay>),
     /// `flush`
     Flush,
     /// `fault …`
@@ -219,6 +210,38 @@ pub enum Recorded {
     Session(SessionId),
     /// A message, by its counter.
     Message(u64),
+}
+
+/// A recorded client that is to speak again. Its files are those of the process that asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// An export.
+    pub file: String,
+    /// Where to.
+    pub via: (String, u16),
+    /// How fast.
+    pub pace: Pace,
+    /// Replies that differ in any octet, not in their codes alone, are told.
+    pub bytes: bool,
+    /// How TLS comes in.
+    pub tls: ReplayTls,
+    /// What is sent as content instead of what was.
+    pub content: Option<String>,
+    /// Who logs in, and the file with the password.
+    pub login: Option<(String, String)>,
+}
+
+/// How TLS comes into a replay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplayTls {
+    /// As it came then.
+    Recorded,
+    /// Not at all.
+    None,
+    /// After STARTTLS, also where it was not said then.
+    StartTls,
+    /// With the first octet.
+    Implicit,
 }
 
 /// How fast `replay` speaks.

@@ -3,7 +3,7 @@
 
 use super::command::{
     About, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Pace, Recorded,
-    SessionView, ShowPart, Which,
+    Replay, ReplayTls, SessionView, ShowPart, Which,
 };
 use super::debug;
 use super::filters::{FILTERS, check, filter};
@@ -44,6 +44,7 @@ const ANALYSES: &[&str] = &[
 ];
 const PACES: &[&str] = &["recorded", "at-once"];
 const COMPARISONS: &[&str] = &["code", "bytes"];
+const TLS_WAYS: &[&str] = &["recorded", "none", "starttls", "implicit"];
 const NEXTS: &[&str] = &["list", "probe", "pause", "resume"];
 const ON_OFF: &[&str] = &["on", "off"];
 /// What can be traced.
@@ -201,9 +202,11 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "replay",
-        usage: "replay FILE to HOST:PORT [pace=recorded|at-once] [compare=code|bytes]",
+        usage: "replay FILE to HOST:PORT [content=FILE.eml] [user=NAME password=FILE] \
+                [tls=recorded|none|starttls|implicit] [pace=at-once|recorded] \
+                [compare=code|bytes]",
         help: "say again what a recorded client said, and show the replies that differ",
-        objects: &["to", "pace=", "compare="],
+        objects: &["to", "content=", "user=", "password=", "tls=", "pace=", "compare="],
         parse: replay,
     },
     Verb {
@@ -460,14 +463,32 @@ fn replay(args: &mut Args<'_>) -> Result<Command, CommandError> {
     let via = host_and_port(&word.text).ok_or_else(|| {
         CommandError::new(word.column, format!("'{}' is not HOST:PORT", word.text))
     })?;
-    let [pace, compare] = args.pairs(["pace", "compare"])?;
+    let [content, user, password, tls, pace, compare] =
+        args.pairs(["content", "user", "password", "tls", "pace", "compare"])?;
     let one_of_them = |choices: &'static [&'static str]| {
         move |text: &str| one_of(text, choices.iter().copied()).ok()
     };
     let pace = pace.map(|p| p.read("recorded or at-once", one_of_them(PACES))).transpose()?;
     let compare = compare.map(|c| c.read("code or bytes", one_of_them(COMPARISONS))).transpose()?;
     let pace = if pace == Some("recorded") { Pace::Recorded } else { Pace::AtOnce };
-    Ok(Command::Replay { file, via, pace, bytes: compare == Some("bytes") })
+    let tls = tls.map(|t| t.read("recorded, none, starttls or implicit", one_of_them(TLS_WAYS)));
+    let tls = match tls.transpose()? {
+        Some("none") => ReplayTls::None,
+        Some("starttls") => ReplayTls::StartTls,
+        Some("implicit") => ReplayTls::Implicit,
+        _ => ReplayTls::Recorded,
+    };
+    let login = match (user, password) {
+        (Some(user), Some(password)) => {
+            Some((user.value().to_owned(), password.value().to_owned()))
+        }
+        (None, None) => None,
+        (Some(_), None) => return Err(args.wanted("password=FILE, whose first line it is,")),
+        (None, Some(_)) => return Err(args.wanted("user=NAME")),
+    };
+    let content = content.map(|content| content.value().to_owned());
+    let bytes = compare == Some("bytes");
+    Ok(Command::Replay(Box::new(Replay { file, via, pace, bytes, tls, content, login })))
 }
 
 /// `mail.example.com:25`, `192.0.2.1:25`, `[2001:db8::1]:25`.

@@ -73,9 +73,13 @@ impl Word {
     }
 }
 
-/// Whether a command line has this word: a file that it names, say.
+/// Whether a command line names this file: as a word, or as the value of a `key=value`.
 pub fn has_word(line: &str, word: &str) -> bool {
-    split(line).is_ok_and(|words| words.iter().any(|known| known.text == word))
+    let is_it = |known: &Word| {
+        let value = known.text.split_once('=').map(|(_, value)| value);
+        known.text == word || value == Some(word)
+    };
+    split(line).is_ok_and(|words| words.iter().any(is_it))
 }
 
 /// The line that says what a shell's arguments say. An argument that holds blanks (or is empty) is

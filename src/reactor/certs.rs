@@ -31,6 +31,8 @@ pub struct Certs {
     pub server: Option<ServerTls>,
     /// For each next server, by name; none where it is spoken to in the clear.
     pub clients: HashMap<String, ClientTls>,
+    /// For servers outside the configuration, which `resend` and `replay` visit.
+    pub stranger: Option<ClientTls>,
     /// What is not wrong but should not be so.
     pub warnings: Vec<String>,
 }
@@ -45,6 +47,10 @@ impl Certs {
                 Err(e) => errors.push(e),
             }
             certs.warnings.extend(readable_by_others(&tls.key));
+        }
+        match spoken_to_with(None, false) {
+            Ok(client) => certs.stranger = Some(client),
+            Err(e) => errors.push(e),
         }
         let mut system = None;
         for server in &config.next_servers {

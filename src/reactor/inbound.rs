@@ -521,7 +521,7 @@ impl<S, F> Inbound<S, F> {
         self.take_seen();
         // The machine commits only what it has begun, and begins anew only after this.
         if let Some(storing) = self.storing.take() {
-            let what = What::Content { side: Side::Client, octets: storing.size() };
+            let what = What::Content { side: Side::Client, octets: storing.came() };
             self.narrate(core, now, what);
             core.finish(storing, self.id, self.link.token);
             self.gear = Gear::AwaitsCommit;

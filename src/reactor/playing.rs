@@ -1,14 +1,18 @@
 //! `replay`: a recorded client between its socket and its [`Player`].
 
 use std::io;
+use std::net::SocketAddr;
 
 use super::Reactor;
+use super::core::Core;
 use super::dialing::{Dialed, Dialing};
 use super::inbound::After;
-use super::link::{Input, Link};
+use super::link::{Input, Link, Phase};
 use super::net::{Net, Token};
 use super::slots::Slot;
+use super::tls::Tls;
 use super::ways::Target;
+use crate::auth;
 use crate::base::{Now, Time, cause};
 use crate::record::{Play, Player};
 use crate::spool::Disk;
@@ -19,6 +23,9 @@ pub struct Playing<S> {
     pub link: Link<S>,
     /// While connects are under way.
     dialing: Option<Dialing<S>>,
+    /// As it was named, and where it is: for TLS.
+    host: String,
+    peer: Option<SocketAddr>,
     player: Player,
 }
 
@@ -36,19 +43,35 @@ impl<S> Playing<S> {
     pub fn deadline(&self) -> Time {
         match &self.dialing {
             Some(dialing) => dialing.deadline(),
-            None => self.player.deadline(),
+            None => self.player.deadline().min(self.link.deadline()),
         }
     }
 
-    fn turn<N: Net<Stream = S>>(&mut self, net: &mut N, now: Now, scratch: &mut [u8]) -> After {
+    fn turn<N: Net<Stream = S>, D: Disk>(
+        &mut self,
+        net: &mut N,
+        core: &mut Core<D>,
+        now: Now,
+        scratch: &mut [u8],
+    ) -> After {
         if let Some(dialing) = &mut self.dialing {
             match dialing.turn(net, &mut self.link, now.time) {
                 Dialed::Wait => return After::Wait,
-                Dialed::Stands(_) => self.dialing = None,
+                Dialed::Stands(peer) => {
+                    self.dialing = None;
+                    self.peer = Some(peer);
+                }
                 Dialed::Failed(peer, e) => {
                     self.player.lost(&format!("cannot connect to {peer}: {}", cause(&e)));
                     return After::Gone;
                 }
+            }
+        }
+        if let Phase::Handshake { .. } = self.link.phase {
+            match self.link.handshake(net, now.time) {
+                Ok(false) => return After::Wait,
+                Ok(true) => self.player.secured(now.time),
+                Err(e) => self.player.lost(&format!("no TLS: {}", cause(&e))),
             }
         }
         loop {
@@ -59,6 +82,22 @@ impl<S> Playing<S> {
                     return After::Gone;
                 }
                 Play::Send(octets) => self.link.output.tail().extend_from_slice(&octets),
+                Play::SendSecret(words) => {
+                    self.link.output.tail().extend_from_slice(words.expose());
+                }
+                Play::StartTls => match self.start_tls(core, now) {
+                    // The handshake begins with our word.
+                    Ok(()) => return After::Again,
+                    Err(e) => self.player.lost(&format!("no TLS: {}", cause(&e))),
+                },
+                Play::LogIn => {
+                    let binding = self.link.transport.tls().and_then(|tls| tls.binding());
+                    self.player.log_in(&auth::nonce(auth::random()), binding);
+                }
+                Play::Work => match core.logins.take_rounds() {
+                    Some(rounds) => self.player.work(rounds),
+                    None => return After::Again,
+                },
                 Play::Wait => match self.exchange(net, now, scratch) {
                     Ok(true) => {}
                     Ok(false) => return After::Wait,
@@ -66,6 +105,12 @@ impl<S> Playing<S> {
                 },
             }
         }
+    }
+
+    fn start_tls<D: Disk>(&mut self, core: &Core<D>, now: Now) -> io::Result<()> {
+        let peer = self.peer.ok_or(io::ErrorKind::NotConnected)?;
+        let client = core.stranger().ok_or(io::ErrorKind::Unsupported)?;
+        self.link.secure(now.time, |s| Tls::client(s, client, &self.host, peer))
     }
 
     /// Writes and reads once; false when there is nothing to do.
@@ -90,13 +135,18 @@ impl<S> Playing<S> {
 
 impl<N: Net, D: Disk> Reactor<N, D> {
     /// Begins a replay at one of these addresses; gives the token by which its end is asked for.
-    pub(super) fn play(&mut self, hosts: Vec<Target>, player: Player) -> Result<Token, String> {
+    pub(super) fn play(
+        &mut self,
+        hosts: Vec<Target>,
+        host: String,
+        player: Player,
+    ) -> Result<Token, String> {
         let token = self.slots.next_token();
         let begun = Dialing::begin(&mut self.net, hosts, token, self.now.time);
         let (mut link, dialing) =
             begun.map_err(|(peer, e)| format!("cannot connect to {peer}: {}", cause(&e)))?;
         self.timers.arm(token, dialing.deadline(), &mut link.armed);
-        let playing = Playing { link, dialing: Some(dialing), player };
+        let playing = Playing { link, dialing: Some(dialing), host, peer: None, player };
         self.slots.insert(Slot::Playing(Box::new(playing)));
         Ok(token)
     }
@@ -104,7 +154,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// The share of a replay in a tick.
     pub(super) fn turn_playing(&mut self, token: Token) -> After {
         let Some(Slot::Playing(playing)) = self.slots.get_mut(token) else { return After::Gone };
-        playing.turn(&mut self.net, self.now, &mut self.scratch)
+        playing.turn(&mut self.net, &mut self.core, self.now, &mut self.scratch)
     }
 
     /// A replay is over: who waits for it is told.

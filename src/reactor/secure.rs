@@ -64,7 +64,13 @@ impl<D: Disk> Core<D> {
     fn policy(&self, server: ServerId) -> (TlsPolicy, Option<&ClientTls>) {
         let settings = self.server(server);
         let (policy, client) = (settings.tls, self.secrecy.certs.clients.get(&settings.name));
+        let client = client.or(self.stranger());
         (if client.is_some() { policy } else { TlsPolicy::None }, client)
+    }
+
+    /// The TLS that servers outside the configuration are spoken to with: it takes any certificate.
+    pub(super) fn stranger(&self) -> Option<&ClientTls> {
+        self.secrecy.certs.stranger.as_ref()
     }
 
     /// A session with a next server at this address.

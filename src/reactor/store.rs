@@ -17,16 +17,16 @@ use crate::spool::{Disk, Incoming};
 pub enum Storing<F> {
     /// For the spool.
     Spool(Box<Spooling<F>>),
-    /// For the sink.
-    Sink(Parcel),
+    /// For the sink, and so many octets of it came from the client.
+    Sink(Parcel, u64),
 }
 
 impl<F> Storing<F> {
-    /// Octets of content so far.
-    pub fn size(&self) -> u64 {
+    /// Octets that came from the client so far: without what stands in front of them.
+    pub fn came(&self) -> u64 {
         match self {
-            Storing::Spool(s) => s.incoming.size(),
-            Storing::Sink(parcel) => parcel.size(),
+            Storing::Spool(s) => s.came,
+            Storing::Sink(_, came) => *came,
         }
     }
 }
@@ -34,6 +34,8 @@ impl<F> Storing<F> {
 /// A message on its way into the spool.
 pub struct Spooling<F> {
     pub(super) incoming: Incoming<F>,
+    /// Octets that came from the client.
+    came: u64,
     /// The next server of each recipient.
     pub(super) routes: Vec<(u32, ServerId, Status)>,
     /// What rules need; none when there are none.
@@ -70,7 +72,7 @@ impl<D: Disk> Core<D> {
             let mut parcel = self.sink.begin(envelope, now).map_err(|e| sink_reply(&e))?;
             let trace = received(envelope, &hostname, parcel.id(), now.wall);
             parcel.append(&trace).map_err(|e| sink_reply(&e))?;
-            return Ok(Storing::Sink(parcel));
+            return Ok(Storing::Sink(parcel, 0));
         }
         let kept = self.with_aliases(envelope);
         let routes = self.routes_of(&kept, now);
@@ -83,7 +85,7 @@ impl<D: Disk> Core<D> {
         let trace = received(envelope, &hostname, incoming.id(), now.wall);
         self.spool.append_front(&mut incoming, &trace).map_err(|e| e.reply())?;
         let sifting = most.map(|_| Sifting::new(envelope.clone(), trace));
-        Ok(Storing::Spool(Box::new(Spooling { incoming, routes, sifting })))
+        Ok(Storing::Spool(Box::new(Spooling { incoming, came: 0, routes, sifting })))
     }
 
     /// The envelope with what aliases stand for.
@@ -102,9 +104,13 @@ impl<D: Disk> Core<D> {
                 if let Some(sifting) = &mut s.sifting {
                     sifting.look_at(octets);
                 }
+                s.came += octets.len() as u64;
                 self.spool.append(&mut s.incoming, octets).map_err(|e| e.reply())
             }
-            Storing::Sink(parcel) => parcel.append(octets).map_err(|e| sink_reply(&e)),
+            Storing::Sink(parcel, came) => {
+                *came += octets.len() as u64;
+                parcel.append(octets).map_err(|e| sink_reply(&e))
+            }
         }
     }
 
@@ -112,7 +118,7 @@ impl<D: Disk> Core<D> {
     pub fn abort(&mut self, storing: Storing<D::File>) {
         match storing {
             Storing::Spool(s) => self.spool.abort(s.incoming),
-            Storing::Sink(parcel) => parcel.abort(),
+            Storing::Sink(parcel, _) => parcel.abort(),
         }
     }
 
@@ -124,7 +130,7 @@ impl<D: Disk> Core<D> {
                 self.pending
                     .push(Pending { owner: Owner::Session(session, token), routes: s.routes });
             }
-            Storing::Sink(parcel) => self.pending_sink.push((token, parcel)),
+            Storing::Sink(parcel, _) => self.pending_sink.push((token, parcel)),
         }
     }
 

@@ -26,7 +26,7 @@ impl Body<'_> {
 
 /// So many octets that are a message as far as there is room for one: a header, an empty line, and
 /// lines of text.
-fn made(size: usize) -> Vec<u8> {
+pub(super) fn made(size: usize) -> Vec<u8> {
     const HEAD: &[u8] = b"Subject: content that is not recorded\r\n\r\n";
     const LINE: &[u8] = b"This line stands for content of a recorded session.\r\n";
     let mut out = Vec::with_capacity(size);

@@ -18,8 +18,8 @@ pub use content::Body;
 pub use dialog::dialog;
 pub use json::json;
 pub use pcap::pcap;
-pub use read::{Recorded, RecordedLine, read, to_replay};
-pub use replay::{Compare, Difference, Play, Player};
+pub use read::{Export, KeptContent, Recorded, RecordedLine, read, to_replay};
+pub use replay::{Compare, Difference, Play, Player, Terms, TlsWay};
 pub use text::text;
 
 use crate::base::Leg;

@@ -107,6 +107,9 @@ impl Flow {
         else {
             return true;
         };
+        // What a client sent stands at the end: we have put our own lines in front of it.
+        let own = |known| body_of(known, conversation);
+        let body = Body { known: body.known.map(own) };
         self.packet(first.at, Side::Client, SYN, &[]);
         self.packet(first.at, Side::Server, SYN | ACK, &[]);
         self.packet(first.at, Side::Client, ACK, &[]);
@@ -162,6 +165,17 @@ impl Flow {
         self.say(line.at, Side::Client, &dotted(&content));
         true
     }
+}
+
+/// As much of a message as passed in this session.
+fn body_of<'a>(known: &'a [u8], conversation: &Conversation) -> &'a [u8] {
+    let said = |line: &&Kept| line.subject == Subject::Content;
+    let size = conversation.lines.iter().find(said).and_then(|line| size_of(&line.text));
+    let front = match (conversation.id.leg, size.and_then(|size| usize::try_from(size).ok())) {
+        (Leg::In, Some(size)) => known.len().saturating_sub(size),
+        _ => 0,
+    };
+    &known[front..]
 }
 
 impl Flow {

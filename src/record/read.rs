@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::base::{Leg, SessionId};
+use crate::base::{Leg, Printable, SessionId};
 use crate::journal::{Mark, Side, Sign};
 
 /// Lines of one session that are read.
@@ -43,24 +45,50 @@ impl RecordedLine {
     }
 }
 
-/// Reads all sessions of an export.
-pub fn read(octets: &[u8]) -> Result<Vec<Recorded>, String> {
+/// The content of a message, as an export as JSON holds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptContent {
+    /// Of which message, such as `q1A`.
+    pub message: String,
+    /// Its octets in the spool: what the client sent, behind what the server put in front.
+    pub octets: Vec<u8>,
+}
+
+/// All that an export says.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Export {
+    /// In the order of the file.
+    pub sessions: Vec<Recorded>,
+    /// As far as they were in the spool then.
+    pub contents: Vec<KeptContent>,
+}
+
+/// Reads an export.
+pub fn read(octets: &[u8]) -> Result<Export, String> {
     let text = std::str::from_utf8(octets)
         .map_err(|_| "neither text nor JSON of an export: it is not UTF-8".to_owned())?;
-    let all = match text.trim_start().starts_with('{') {
+    let export = match text.trim_start().starts_with('{') {
         true => from_json(text)?,
-        false => from_text(text)?,
+        false => Export { sessions: from_text(text)?, contents: Vec::new() },
     };
-    if all.is_empty() {
+    if export.sessions.is_empty() {
         return Err("there is no session in it".into());
     }
-    Ok(all)
+    Ok(export)
 }
 
 #[derive(Deserialize)]
 struct Document {
     mailflux: u32,
     conversations: Vec<JsonConversation>,
+    #[serde(default)]
+    contents: Vec<JsonContent>,
+}
+
+#[derive(Deserialize)]
+struct JsonContent {
+    message: String,
+    base64: String,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +107,7 @@ struct JsonLine {
     cut: bool,
 }
 
-fn from_json(text: &str) -> Result<Vec<Recorded>, String> {
+fn from_json(text: &str) -> Result<Export, String> {
     let document: Document =
         serde_json::from_str(text).map_err(|e| format!("not the JSON of an export: {e}"))?;
     if document.mailflux != 1 {
@@ -97,7 +125,15 @@ fn from_json(text: &str) -> Result<Vec<Recorded>, String> {
         }
         all.push(Recorded { id, lines });
     }
-    Ok(all)
+    let mut contents = Vec::new();
+    for JsonContent { message, base64 } in document.contents {
+        let octets = STANDARD.decode(base64.as_bytes());
+        let octets = octets.map_err(|_| {
+            format!("the content of {} is not base64", Printable::bounded(&message, 40))
+        })?;
+        contents.push(KeptContent { message, octets });
+    }
+    Ok(Export { sessions: all, contents })
 }
 
 fn from_text(text: &str) -> Result<Vec<Recorded>, String> {

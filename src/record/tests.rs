@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::content::{dotted, size_of};
 use super::read::to_replay;
 use super::*;
-use crate::base::{Time, Wall};
+use crate::base::Wall;
 use crate::journal::{Kept, Mark, Sign, Subject};
 
 /// A session of these lines: `->`, `<-` and so on, or the name of a subject.
-fn session(id: &str, script: &[(&str, &[u8])]) -> Conversation {
+pub(super) fn session(id: &str, script: &[(&str, &[u8])]) -> Conversation {
     let mut conversation = Conversation::new(id.parse().unwrap());
     for (i, (kind, text)) in (0..).zip(script) {
         let subject = match *kind {
@@ -34,7 +34,7 @@ fn session(id: &str, script: &[(&str, &[u8])]) -> Conversation {
 }
 
 /// A message, and a recipient that the gate refuses.
-fn usual() -> Conversation {
+pub(super) fn usual() -> Conversation {
     session(
         "i7",
         &[
@@ -67,8 +67,8 @@ fn usual() -> Conversation {
 fn text_and_json_read_back() {
     let all = [usual(), session("o3", &[("remark", b"x"), ("~>", b"EHLO mx"), ("<~", b"250 hi")])];
     let now = Wall::from_secs(1_787_510_600);
-    for octets in [text("i7", &all, now), json("i7", &all, now)] {
-        let back = read(&octets).unwrap();
+    for octets in [text("i7", &all, now), json("i7", &all, &[], now)] {
+        let back = read(&octets).unwrap().sessions;
         assert_eq!(back.len(), 2);
         for (read, wrote) in back.iter().zip(&all) {
             assert_eq!(read.id, wrote.id);
@@ -96,7 +96,8 @@ fn what_is_no_export_is_refused_with_its_place() {
         assert!(why.contains(words), "{why}");
     }
     let (delays, text) = (["+0.004", "+2m05s", "+2h05m"], "18:42:26.123 X i7 -> a");
-    let read_delay = |delay| read(text.replace('X', delay).as_bytes()).unwrap()[0].lines[0].delay;
+    let read_delay =
+        |delay| read(text.replace('X', delay).as_bytes()).unwrap().sessions[0].lines[0].delay;
     assert_eq!(delays.map(read_delay).map(|delay| delay.as_millis()), [4, 125_000, 7_500_000]);
 }
 
@@ -283,100 +284,4 @@ fn content_is_made_to_measure() {
     assert_eq!(dotted(b".a\r\nb"), b"..a\r\nb\r\n.\r\n");
     assert_eq!(size_of(b"q1A [123 octets of content]"), Some(123));
     assert_eq!(size_of(b"[99999999999999999999 octets"), None);
-}
-
-/// Plays a recording against replies; gives what was sent, and the player at its end.
-fn replay(recorded: &Conversation, replies: &[&str], compare: Compare) -> (String, Player) {
-    let exported = text("i7", std::slice::from_ref(recorded), Wall::from_secs(1_787_510_600));
-    let all = read(&exported).unwrap();
-    let recorded = to_replay(&all).unwrap();
-    let mut player = Player::new(recorded, Body::default(), true, compare, Time::ZERO).unwrap();
-    let (mut sent, mut replies) = (String::new(), replies.iter());
-    loop {
-        match player.step(Time::ZERO) {
-            Play::Send(octets) => sent.push_str(&String::from_utf8_lossy(&octets)),
-            Play::Over => return (sent, player),
-            Play::Wait => match replies.next() {
-                Some(reply) => player.hear(format!("{reply}\r\n").as_bytes(), Time::ZERO),
-                None => player.lost("gone"),
-            },
-        }
-    }
-}
-
-const AGAIN: [&str; 9] = [
-    "220 other.example.org",
-    "250 other",
-    "250 2.1.0 Ok",
-    "250 2.1.5 Ok",
-    "550 5.7.1 Relaying denied",
-    "354 Go on",
-    "250 2.0.0 Ok: queued as q2B",
-    "500 5.5.1 What?",
-    "221 2.0.0 Bye",
-];
-
-#[test]
-fn a_replay_says_the_same_and_compares_codes_or_octets() {
-    let (sent, player) = replay(&usual(), &AGAIN, Compare::Code);
-    assert!(sent.starts_with("EHLO client\r\nMAIL FROM:<ann@example.org> SIZE=30\r\nRCPT"));
-    assert!(sent.contains("DATA\r\nSubject: ") && sent.contains("\r\n.\r\n"), "{sent}");
-    assert_eq!((player.played(), player.fault()), ((9, 9), None));
-    assert_eq!(player.differences(), []);
-    let (_, player) = replay(&usual(), &AGAIN, Compare::Bytes);
-    let differ: Vec<usize> = player.differences().iter().map(|d| d.number).collect();
-    assert_eq!(differ, [0, 1, 6]);
-    assert_eq!(player.differences()[2].now.as_str(), "250 2.0.0 Ok: queued as q2B");
-}
-
-#[test]
-fn a_replay_sends_no_content_that_is_not_wanted_and_knows_its_end() {
-    let mut refused = AGAIN.to_vec();
-    refused[5] = "451 4.3.0 later";
-    refused.remove(6);
-    let (sent, player) = replay(&usual(), &refused, Compare::Code);
-    assert!(!sent.contains("Subject:"), "{sent}");
-    assert_eq!(player.differences().len(), 1);
-    assert!(player.remarks().iter().any(|remark| remark.contains("not wanted")));
-
-    let (_, player) = replay(&usual(), &AGAIN[..3], Compare::Code);
-    assert_eq!((player.played(), player.fault()), ((3, 9), Some("gone")));
-    let (_, player) = replay(&usual(), &["220 hi", &"250-x\r\n".repeat(2000)], Compare::Code);
-    assert_eq!(player.fault(), Some("a reply without end"));
-
-    let all = read(&text("i7", &[usual()], Wall::default())).unwrap();
-    let slow = Player::new(&all[0], Body::default(), false, Compare::Code, Time::ZERO);
-    let mut slow = slow.unwrap();
-    assert_eq!(slow.step(slow.deadline()), Play::Over);
-    assert_eq!(slow.fault(), Some("no reply came in two minutes"));
-}
-
-#[test]
-fn a_replay_keeps_its_pace_and_leaves_out_what_is_secret() {
-    let login = session(
-        "i8",
-        &[
-            ("<-", b"220 mx"),
-            ("->", b"STARTTLS"),
-            ("<-", b"220 go"),
-            ("~>", b"AUTH LOGIN"),
-            ("<~", b"334 ***"),
-            ("~>", b"***"),
-            ("<~", b"235 in"),
-            ("~>", b"NOOP"),
-            ("<~", b"250 ok"),
-        ],
-    );
-    let all = read(&text("i8", &[login], Wall::default())).unwrap();
-    let mut player =
-        Player::new(&all[0], Body::default(), false, Compare::Code, Time::ZERO).unwrap();
-    player.hear(b"220 hi\r\n", Time::ZERO);
-    assert_eq!(player.step(Time::ZERO), Play::Wait);
-    assert_eq!(player.deadline(), Time::from_micros(1000));
-    assert_eq!(player.step(player.deadline()), Play::Send(b"NOOP\r\n".to_vec()));
-    assert_eq!(player.remarks().len(), 2, "{:?}", player.remarks());
-    let silent = session("i9", &[("<-", b"220 mx")]);
-    let all = read(&text("i9", &[silent], Wall::default())).unwrap();
-    let none = Player::new(&all[0], Body::default(), true, Compare::Code, Time::ZERO);
-    assert!(none.unwrap_err().contains("nothing that the client said"));
 }

@@ -87,11 +87,6 @@ impl Parcel {
         self.id
     }
 
-    /// Octets of content so far.
-    pub fn size(&self) -> u64 {
-        self.octets
-    }
-
     /// Takes content.
     pub fn append(&mut self, octets: &[u8]) -> io::Result<()> {
         self.octets += octets.len() as u64;

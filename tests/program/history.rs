@@ -221,6 +221,23 @@ fn a_message_is_sent_to_another_server_and_stays() {
     }
 }
 
+/// The export holds the content of a message that is still in the spool.
+#[test]
+fn a_replay_says_the_same_content() {
+    let next = Next::new();
+    let setup = Setup::new(crate::server::free_address()).set("queue.retry_min=1h");
+    let server = setup.start();
+    server.ehlo().mail("ann@example.org", &["bob@example.net"], MAIL);
+    for (of, file) in [("i2", "session.json"), ("q1", "message.json")] {
+        setup.say(&["export", of, "json", file]);
+        let said = setup.say(&["replay", file, "to", &next.address.to_string()]);
+        assert!(said.contains("; 0 differ") && !said.contains("note:"), "{said}");
+    }
+    for mail in next.wait(2) {
+        assert_eq!(mail.text(), MAIL);
+    }
+}
+
 #[test]
 fn a_session_is_replayed_and_what_differs_is_shown() {
     let next = Next::new();

@@ -208,3 +208,72 @@ fn without_a_login_a_listener_that_requires_one_takes_nothing() {
     }
     assert_eq!(world.next.count(), 0);
 }
+
+/// Recorded sessions that logged in log in again, with a password from the user's file.
+#[test]
+fn a_recorded_session_logs_in_again() {
+    let world = world();
+    let folder = world.setup.dir.path();
+    let mail = "Subject: given\n\nby hand\n";
+    for (name, text) in [("password", &format!("{PASSWORD}\nmore\n")[..]), ("mail.eml", mail)] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let to = format!("localhost:{}", world.submission);
+    let mechanisms = ["PLAIN ***", "LOGIN", "SCRAM-SHA-256 ***", "SCRAM-SHA-256-PLUS ***"];
+    for (i, mechanism) in mechanisms.into_iter().enumerate() {
+        let lines = [
+            "<- 220 mx",
+            "-> EHLO client.example.com",
+            "<- 250 mx",
+            "-> STARTTLS",
+            "<- 220 2.0.0 go",
+            "~> EHLO client.example.com",
+            "<~ 250 mx",
+            &format!("~> AUTH {mechanism}"),
+            "<~ 334 ***",
+            "~> ***",
+            "<~ 235 2.7.0 in",
+            "~> MAIL FROM:<ann@example.org> SIZE=999",
+            "<~ 250 ok",
+            "~> RCPT TO:<bob@example.net>",
+            "<~ 250 ok",
+            "~> DATA",
+            "<~ 354 go",
+            "=== [999 octets of content]",
+            "<~ 250 ok",
+            "~> QUIT",
+            "<~ 221 bye",
+        ];
+        let lines = lines.map(|line| format!("12:00:00.000   +0.000 i7     {line}\n"));
+        let file = format!("{i}.txt");
+        std::fs::write(folder.join(&file), lines.concat()).unwrap();
+        let order = ["replay", &file, "to", &to, "content=mail.eml", "user=ann"];
+        let said = world.setup.say(&[&order[..], &["password=password"]].concat());
+        assert!(
+            said.contains("10 of 10 replies were heard again; 0 differ"),
+            "{mechanism}: {said}"
+        );
+        world.came(i + 1, mechanism);
+    }
+    let text = world.next.wait(1)[0].text();
+    assert!(text.ends_with("Subject: given\r\n\r\nby hand\r\n"), "{text}");
+
+    let order = ["replay", "0.txt", "to", &to];
+    let (code, out, _) = world.setup.ctl(&order);
+    assert!(code == 1 && out.contains("note: the login is left out"), "{out}");
+    assert!(out.contains("now       530 5.7.0"), "{out}");
+    std::fs::write(folder.join("password"), "wrong\n").unwrap();
+    let with_login = [&order[..], &["user=ann", "password=password"]].concat();
+    let out = world.setup.ctl(&with_login).1;
+    assert!(out.contains("AUTH PLAIN ***") && out.contains("now       535 5.7.8"), "{out}");
+    let out = world.setup.ctl(&[&with_login[..], &["tls=none"]].concat());
+    assert!(out.2.contains("would show the password"), "{out:?}");
+    let to = format!("localhost:{}", world.implicit);
+    let out = world.setup.ctl(&["replay", "0.txt", "to", &to, "tls=implicit"]).1;
+    assert!(out.contains("TLS comes with the first octet"), "{out}");
+    std::fs::write(folder.join("password"), "\n").unwrap();
+    let why = world.setup.ctl(&with_login).2;
+    assert!(why.contains("password has no password in it"), "{why}");
+    let why = world.setup.ctl(&[&order[..], &["user=ann"]].concat()).2;
+    assert!(why.contains("password=FILE, whose first line it is, is missing"), "{why}");
+}

@@ -22,8 +22,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explain", &["base", "journal"]),
     // Shows what any part has answered, so it must know none of them.
     ("page", &["base"]),
-    // Speaks of what the journal has kept; who writes the files is others' business.
-    ("record", &["base", "journal"]),
+    // Speaks of what the journal has kept; who writes the files is others' business. Who is
+    // replayed may log in again.
+    ("record", &["base", "auth", "journal"]),
     ("tutor", &["base", "journal", "explain"]),
     ("sink", &["base"]),
     ("spool", &["base", "sys"]),

@@ -5,13 +5,13 @@ use super::messages::unknown_message;
 use super::{Answer, Job, Refusal};
 use crate::base::{Leg, MessageId};
 use crate::control::{Form, Recorded};
-use crate::journal::Conversation;
+use crate::journal::{Conversation, Kept, Subject};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
-use crate::record::{self, Body};
+use crate::record::{self, Body, KeptContent};
 use crate::spool::Disk;
 
-/// Octets of a message that a capture shows as they were: it is made in memory.
+/// Octets of a message that an export holds as they were: it is made in memory.
 const MAX_CONTENT: u64 = 4 << 20;
 
 impl<N: Net, D: Disk> Reactor<N, D> {
@@ -63,11 +63,14 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let now = self.now.wall;
         Ok(Answer::Job(match form {
             Form::Text => Job::hand(file, record::text(&of, &found.all(), now)),
-            Form::Json => Job::hand(file, record::json(&of, &found.all(), now)),
+            Form::Json => {
+                let all = found.all();
+                let contents = self.contents_of(&all);
+                Job::hand(file, record::json(&of, &all, &contents, now))
+            }
             Form::Dialog => Job::hand(file, dialog_of(&found)?),
             Form::Pcap => {
-                let content = message.and_then(|counter| self.core.queue.id_of(counter));
-                let content = content.and_then(|id| self.small_content(id));
+                let content = self.content_of(message);
                 let body = Body { known: content.as_deref() };
                 let (octets, remarks) = record::pcap(&found.all(), body);
                 Job::hand_with(file, octets, remarks)
@@ -77,8 +80,32 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }))
     }
 
-    /// The content of a message, if it is short enough to be held in memory.
-    fn small_content(&mut self, id: MessageId) -> Option<Vec<u8>> {
+    /// The contents of the messages that these sessions brought, as far as they are in the spool
+    /// and there is room for them.
+    fn contents_of(&mut self, all: &[Conversation]) -> Vec<KeptContent> {
+        let lines = all.iter().flat_map(|conversation| &conversation.lines);
+        let accepted = lines.filter(|line| line.subject == Subject::Accepted);
+        let id = |line: &Kept| {
+            let text = std::str::from_utf8(&line.text).ok()?;
+            MessageId::parse_short(text.split_once(' ')?.0)
+        };
+        let mut counters: Vec<u64> = accepted.filter_map(id).collect();
+        counters.sort_unstable();
+        counters.dedup();
+        let mut room = MAX_CONTENT;
+        let mut contents = Vec::new();
+        for counter in counters {
+            let octets = self.content_of(Some(counter)).filter(|all| all.len() as u64 <= room);
+            let Some(octets) = octets else { continue };
+            room -= octets.len() as u64;
+            contents.push(KeptContent { message: format!("q{counter:X}"), octets });
+        }
+        contents
+    }
+
+    /// The content of a message that is in the spool, if it is short enough to be held in memory.
+    fn content_of(&mut self, message: Option<u64>) -> Option<Vec<u8>> {
+        let id = self.core.queue.id_of(message?)?;
         let size = self.core.spool.size(id).filter(|size| *size <= MAX_CONTENT)?;
         let content = self.start_of(id, MAX_CONTENT as usize);
         (content.len() as u64 == size).then_some(content)

@@ -1,9 +1,12 @@
 //! Files on their way to and from the process that asks, a piece a turn: an asker that does not
 //! take what it is told gets no more, so that a message of any size costs one piece of memory.
 
+use std::collections::VecDeque;
+
 use serde_json::json;
 
 use super::{Answer, Asker, Job, Refusal};
+use crate::auth::Secret;
 use crate::base::{MessageId, Printable, Report};
 use crate::control::{Command, MAX_PIECE, Request, Told};
 use crate::reactor::Reactor;
@@ -26,11 +29,12 @@ enum Source {
     Spool(MessageId, u64),
 }
 
-/// A file that the asker is to give, and what is done with it then.
+/// Files that the asker is to give, one after the other, and what is done with them then.
 pub struct Wanting {
-    name: String,
-    most: u64,
+    /// Their names and bounds; the first is asked for, or comes.
+    wanted: VecDeque<(String, u64)>,
     command: Command,
+    given: Vec<Secret>,
     octets: Vec<u8>,
     stage: Stage,
 }
@@ -60,10 +64,11 @@ impl Job {
         Job::Hand(Handing { name: name.into(), source, at: 0, remarks: Vec::new() })
     }
 
-    /// Has the asker read a file; then [`Reactor::with_file`] goes on with the command.
-    pub(super) fn want(name: impl Into<String>, most: u64, command: Command) -> Job {
-        let name = name.into();
-        Job::Want(Wanting { name, most, command, octets: Vec::new(), stage: Stage::New })
+    /// Has the asker read these files of at most so many octets; then [`Reactor::with_files`] goes
+    /// on with the command.
+    pub(super) fn want(wanted: Vec<(String, u64)>, command: Command) -> Job {
+        let (wanted, given, octets) = (wanted.into(), Vec::new(), Vec::new());
+        Job::Want(Wanting { wanted, command, given, octets, stage: Stage::New })
     }
 }
 
@@ -81,8 +86,9 @@ impl Wanting {
         match given {
             Request::Give { octets, last, .. } => {
                 self.octets.extend_from_slice(&octets);
-                if self.octets.len() as u64 > self.most {
-                    let why = format!("{} is longer than it may be", Printable::new(&self.name));
+                let Some((name, most)) = self.wanted.front() else { return };
+                if self.octets.len() as u64 > *most {
+                    let why = format!("{} is longer than it may be", Printable::new(name));
                     self.stage = Stage::Failed(Printable::from_shown(why));
                 } else if last {
                     self.stage = Stage::Complete;
@@ -133,7 +139,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         Ok(true)
     }
 
-    /// Asks for the file once; goes on with the command when it is here.
+    /// Asks for each file once; goes on with the command when all are here.
     pub(super) fn await_file(
         &mut self,
         wanting: &mut Wanting,
@@ -141,17 +147,20 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         asker: &mut Asker,
     ) -> Result<Option<Answer>, Refusal> {
         match std::mem::replace(&mut wanting.stage, Stage::Asked) {
-            Stage::New => {
-                let (name, most) = (wanting.name.clone(), wanting.most);
-                asker.told.push_back(Told::Want { id, name, most });
+            Stage::New => {}
+            Stage::Asked => return Ok(None),
+            Stage::Failed(why) => return Err(Refusal::new(why.into_string())),
+            Stage::Complete => {
+                wanting.given.push(Secret::new(std::mem::take(&mut wanting.octets)));
+                wanting.wanted.pop_front();
+            }
+        }
+        match wanting.wanted.front() {
+            Some((name, most)) => {
+                asker.told.push_back(Told::Want { id, name: name.clone(), most: *most });
                 Ok(None)
             }
-            Stage::Asked => Ok(None),
-            Stage::Failed(why) => Err(Refusal::new(why.into_string())),
-            Stage::Complete => {
-                let octets = std::mem::take(&mut wanting.octets);
-                Ok(Some(self.with_file(&wanting.command, &octets)?))
-            }
+            None => self.with_files(&wanting.command, &wanting.given).map(Some),
         }
     }
 }

@@ -47,13 +47,13 @@ pub use self::watch::Watching;
 use super::Reactor;
 use super::hold::Release;
 use super::net::Net;
+use crate::auth::Secret;
 use crate::base::{Printable, Time};
 use crate::control::{
     About, Command, CommandError, Follow, MessageAction, NextCommand, Recorded, Request, ShowPart,
     Told,
 };
 use crate::journal::Report;
-use crate::record::Compare;
 use crate::spool::Disk;
 
 /// Requests of one asker that wait while one is worked on; then its socket is not read.
@@ -330,7 +330,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Report { file, about: About::Time(last) } => self.report_time(file, last),
             Command::Export { what, form, file } => self.export(what, form, file)?,
             Command::Resend { message, via } => self.resend(message, via)?,
-            Command::Replay { .. } => self.begin_replay(command)?,
+            Command::Replay(replay) => Self::begin_replay(replay),
             Command::Flush => self.flush_queue().into(),
             Command::Fault(command) => self.faults(command)?.into(),
             Command::Break(command) => self.breakpoints(command)?.into(),
@@ -353,13 +353,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         })
     }
 
-    /// Goes on with a command whose file is here.
-    fn with_file(&mut self, command: &Command, octets: &[u8]) -> Result<Answer, Refusal> {
+    /// Goes on with a command whose files are here.
+    fn with_files(&mut self, command: &Command, files: &[Secret]) -> Result<Answer, Refusal> {
         match command {
-            Command::Replay { via, pace, bytes, .. } => {
-                let compare = if *bytes { Compare::Bytes } else { Compare::Code };
-                self.replay(octets, via.clone(), *pace, compare)
-            }
+            Command::Replay(replay) => self.replay(replay, files),
             _ => Err(Refusal::new("this command takes no file")),
         }
     }

@@ -1,23 +1,32 @@
 //! `resend` and `replay`: a server that is named by address, spoken to once, outside all routes.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::jobs::Job;
 use super::messages::unknown_message;
 use super::{Answer, Asker, Refusal};
+use crate::auth::Secret;
+use crate::auth::client::Credentials;
 use crate::base::{Leg, Printable, Report, SessionId, Time};
-use crate::control::{Command, Pace};
+use crate::config::first_line;
+use crate::control::{Command, Pace, Replay, ReplayTls};
 use crate::journal::render;
 use crate::queue::ServerId;
 use crate::reactor::Reactor;
 use crate::reactor::net::{Net, Token};
 use crate::reactor::probe::until;
 use crate::reactor::ways::Reach;
-use crate::record::{self, Body, Compare, Player};
+use crate::record::{self, Compare, Player, Terms, TlsWay};
 use crate::spool::Disk;
 
-/// Octets of a file that is replayed.
-const MAX_FILE: u64 = 8 << 20;
+/// Octets of an export that is replayed: it may hold contents.
+const MAX_FILE: u64 = 16 << 20;
+/// Octets of content that is given.
+const MAX_CONTENT: u64 = 16 << 20;
+/// Octets of a file with a password.
+const MAX_PASSWORD: u64 = 64 << 10;
 
 /// A visit that somebody waits for.
 pub struct Visiting {
@@ -68,28 +77,51 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.visit(via, Errand::Resend(counter))
     }
 
-    /// `replay FILE to HOST:PORT`: the asker is to give the file first.
-    pub(super) fn begin_replay(&mut self, command: Command) -> Result<Answer, Refusal> {
-        let Command::Replay { file, .. } = &command else {
-            return Err(Refusal::new("not a replay"));
-        };
-        Ok(Answer::Job(Job::want(file.clone(), MAX_FILE, command)))
+    /// `replay FILE to HOST:PORT`: the asker is to give the files first.
+    pub(super) fn begin_replay(replay: Box<Replay>) -> Answer {
+        let mut wanted = vec![(replay.file.clone(), MAX_FILE)];
+        wanted.extend(replay.content.clone().map(|file| (file, MAX_CONTENT)));
+        wanted.extend(replay.login.clone().map(|(_, file)| (file, MAX_PASSWORD)));
+        Answer::Job(Job::want(wanted, Command::Replay(replay)))
     }
 
-    /// The file is here.
-    pub(super) fn replay(
-        &mut self,
-        octets: &[u8],
-        via: (String, u16),
-        pace: Pace,
-        compare: Compare,
-    ) -> Result<Answer, Refusal> {
-        let all = record::read(octets).map_err(Refusal::new)?;
-        let recorded = record::to_replay(&all).ok_or_else(|| Refusal::new("no session in it"))?;
-        let at_once = pace == Pace::AtOnce;
-        let player = Player::new(recorded, Body::default(), at_once, compare, self.now.time);
-        let player = player.map_err(Refusal::new)?;
-        self.visit(via, Errand::Replay(Some(Box::new(player))))
+    /// The files are here, in the order in which they were asked for.
+    pub(super) fn replay(&mut self, order: &Replay, files: &[Secret]) -> Result<Answer, Refusal> {
+        let mut files = files.iter();
+        let mut next = || files.next().ok_or_else(|| Refusal::new("a file is missing"));
+        let export = record::read(next()?.expose()).map_err(Refusal::new)?;
+        let recorded = record::to_replay(&export.sessions);
+        let recorded = recorded.ok_or_else(|| Refusal::new("no session in it"))?;
+        let content = match order.content {
+            Some(_) => Some(with_line_ends(next()?.expose())),
+            None => None,
+        };
+        let login = match &order.login {
+            Some((user, file)) => Some(Credentials {
+                user: user.clone(),
+                secret: first_line(next()?.clone()).ok_or_else(|| {
+                    Refusal::new(format!("{} has no password in it", Printable::new(file)))
+                })?,
+                host: order.via.0.clone(),
+                port: order.via.1,
+            }),
+            None => None,
+        };
+        let terms = Terms {
+            at_once: order.pace == Pace::AtOnce,
+            compare: if order.bytes { Compare::Bytes } else { Compare::Code },
+            tls: match order.tls {
+                ReplayTls::Recorded => TlsWay::Recorded,
+                ReplayTls::None => TlsWay::None,
+                ReplayTls::StartTls => TlsWay::StartTls,
+                ReplayTls::Implicit => TlsWay::Implicit,
+            },
+            login,
+            kept: &export.contents,
+            content: content.as_deref(),
+        };
+        let player = Player::new(recorded, &terms, self.now.time).map_err(Refusal::new)?;
+        self.visit(order.via.clone(), Errand::Replay(Some(Box::new(player))))
     }
 
     fn visit(&mut self, via: (String, u16), errand: Errand) -> Result<Answer, Refusal> {
@@ -155,7 +187,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
             Errand::Replay(player) => {
                 let player = player.take().ok_or_else(|| Refusal::new("played already"))?;
-                Stage::Playing(self.play(hosts, *player).map_err(Refusal::new)?)
+                let host = self.core.server(visiting.server).host.clone();
+                Stage::Playing(self.play(hosts, host, *player).map_err(Refusal::new)?)
             }
         };
         Ok(())
@@ -188,6 +221,15 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             "why": Printable::new(why),
         });
         (Report { json, lines }, good)
+    }
+}
+
+/// Content as it goes over the wire. A file of this machine that ends all its lines with LF alone
+/// gets CRLF; in any other each octet may be what is to be tried.
+fn with_line_ends(content: &[u8]) -> Cow<'_, [u8]> {
+    match content.contains(&b'\r') {
+        true => Cow::Borrowed(content),
+        false => Cow::Owned(content.split(|b| *b == b'\n').collect::<Vec<_>>().join(&b"\r\n"[..])),
     }
 }
 
