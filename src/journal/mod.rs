@@ -297,9 +297,15 @@ impl Journal {
         }
     }
 
-    /// A refusal deserves a record of its own: the dialogue that shows it is only traced.
+    /// A refusal deserves a record of its own: the dialogue that shows it is only traced. But not
+    /// each of a flood of them.
     fn log_rejection(&mut self, now: Now, id: SessionId, answer: Answer, reply: &[u8]) {
         const TARGET: &str = "smtp";
+        const MOST: u32 = 100;
+        let nth = self.sessions.live_mut(id).map_or(1, |live| live.refused());
+        if nth > MOST {
+            return;
+        }
         if !log::log_enabled!(target: TARGET, log::Level::Info) {
             return;
         }
@@ -310,6 +316,14 @@ impl Journal {
         let item = FeedItem::rejected((seq, now, id), answer, &client, command, reply);
         let line = logging::line(self.log_format, log::Level::Info, TARGET, &item);
         log::info!(target: TARGET, "{line}");
+        if nth == MOST {
+            let what =
+                What::Remark("refused 100 times: this session's other refusals are not logged");
+            let event = Event { now, session: Some(id), message: None, what };
+            let item = FeedItem::new(seq, Duration::ZERO, (None, None), &event);
+            let line = logging::line(self.log_format, log::Level::Info, TARGET, &item);
+            log::info!(target: TARGET, "{line}");
+        }
     }
 
     /// A turn of the loop ended: how long it took without the fsyncs, and how long these took, if

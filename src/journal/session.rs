@@ -39,6 +39,8 @@ pub(super) struct Live {
     pub dialogue: Dialogue,
     /// When its last line was.
     last: Time,
+    /// Refusals so far.
+    refusals: u32,
     /// What its lines said, while somebody listens.
     about: Said,
 }
@@ -64,7 +66,19 @@ impl Live {
             octets: 0,
             chain: Chain::default(),
         };
-        Live { record, dialogue: Dialogue::new(now.time), last: now.time, about: Said::default() }
+        Live {
+            record,
+            dialogue: Dialogue::new(now.time),
+            last: now.time,
+            refusals: 0,
+            about: Said::default(),
+        }
+    }
+
+    /// Something was refused: for the how manieth time.
+    pub fn refused(&mut self) -> u32 {
+        self.refusals = self.refusals.saturating_add(1);
+        self.refusals
     }
 
     /// How long ago the last line was; this is the last one now.

@@ -210,7 +210,10 @@ impl<D: Disk> Core<D> {
 
     /// Something is to be done without waiting for an event.
     pub fn has_work(&self) -> bool {
-        self.has_commit() || self.spool.is_recovering() || self.rerouting.is_some()
+        self.has_commit()
+            || self.spool.is_recovering()
+            || self.spool.is_shedding()
+            || self.rerouting.is_some()
     }
 
     /// When something is to be done whatever happens.
@@ -348,6 +351,7 @@ impl<D: Disk> Core<D> {
 
     /// Tries a disk that has failed, when it is time, and says what the spool has to say.
     pub fn try_disk(&mut self, now: Now) {
+        self.spool.shed();
         if self.spool.next_trial() <= now.time && self.spool.try_again(now.time) {
             self.say(now, Level::Info, "the spool is well again");
         }

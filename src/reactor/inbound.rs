@@ -14,6 +14,7 @@ use super::filtering::Asked;
 use super::hold::{Release, Seen, Watched};
 use super::link::{Input, Link, Phase};
 use super::net::Net;
+use super::shares::{Credit, HANDSHAKE, STEP, Share, TURN};
 use super::store::Storing;
 use super::tls::Tls;
 use crate::base::{Envelope, MessageId, Now, Reply, SessionId, Time};
@@ -23,25 +24,31 @@ use crate::smtp::server::{Action, Context, ServerSession, TOO_MANY_LOGINS};
 use crate::smtp::{Stage, Verdict};
 use crate::spool::Disk;
 
-/// Octets of content that one turn may read; then the others have theirs.
-const BUDGET: usize = 1 << 18;
 /// Octets of commands read at once. What waits behind a client that does not read its replies is
 /// kept, so it is kept small; content answers nothing before its end, and is read as it comes.
 const COMMANDS: usize = 4 * 1024;
-/// What an octet of commands takes from the budget. A command costs as much work as some hundreds
-/// of octets of content, so one portion of commands is a whole turn: whoever floods us with RCPTs
-/// delays the others by little.
-const COMMAND_WEIGHT: usize = BUDGET / COMMANDS;
+/// An octet of a reply is as much work as so many of content: it is made, sent, and written into
+/// the transcript.
+const REPLY_WEIGHT: usize = 4;
 
 /// What a connection wants after its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum After {
     /// An event or a timer.
     Wait,
-    /// Another turn at once: its budget was spent, not its input.
+    /// Another turn, soon.
     Again,
+    /// Another turn, when those who are busy have theirs: its share was spent, not its input.
+    Spent,
     /// To be removed.
     Gone,
+}
+
+impl After {
+    /// What a connection that only waits wants instead.
+    fn or(self, other: After) -> After {
+        if self == After::Wait { other } else { self }
+    }
 }
 
 /// A client's connection.
@@ -68,6 +75,8 @@ pub struct Inbound<S, F> {
     pub(super) ended: bool,
     /// Somebody looks at this session; else nothing is kept for that.
     pub(super) watched: Option<Box<Watched>>,
+    /// What it may do before it counts as busy.
+    pub(super) credit: Credit,
 }
 
 /// Whether the machine may be stepped.
@@ -92,6 +101,8 @@ pub(super) enum Stop {
     Waits,
     /// Something is to be computed, in a later tick.
     Busy,
+    /// The turn's share is spent.
+    Spent,
     /// The client does not take our replies.
     High,
     /// TLS begins.
@@ -117,7 +128,14 @@ impl<S, F> Inbound<S, F> {
             why: "closed".into(),
             ended: false,
             watched: None,
+            credit: Credit::new(cx.now.time),
         }
+    }
+
+    /// What a turn may do that is paid from the client's credit. A command at least: who waited
+    /// for us, at the gate or for the commit, is answered at once.
+    pub(super) fn share(&mut self, now: Time) -> Share {
+        Share::of(self.credit.left(now).max(4 * STEP))
     }
 
     /// The connection's share of a tick.
@@ -127,21 +145,22 @@ impl<S, F> Inbound<S, F> {
         core: &mut Core<D>,
         now: Now,
         scratch: &mut [u8],
+        share: &mut Share,
     ) -> After {
-        let mut budget = BUDGET;
         self.link.refill(now.time);
         loop {
             if let Phase::Handshake { .. } = self.link.phase {
+                share.spend(if self.link.is_readable() { HANDSHAKE } else { STEP });
                 if let Some(after) = self.handshake(net, core, now) {
                     return after;
                 }
             }
-            if let Some(after) = self.converse(net, core, now, scratch, &mut budget) {
+            if let Some(after) = self.converse(net, core, now, scratch, share) {
                 return after;
             }
             match self.link.phase {
                 Phase::Handshake { .. } => self.drop_clear(core, now),
-                _ => return self.wind_down(net, now, scratch),
+                _ => return self.wind_down(net, now, scratch, share),
             }
         }
     }
@@ -181,38 +200,29 @@ impl<S, F> Inbound<S, F> {
         core: &mut Core<D>,
         now: Now,
         scratch: &mut [u8],
-        budget: &mut usize,
+        share: &mut Share,
     ) -> Option<After> {
-        let mut stop = self.resume(core, now);
+        let mut stop = self.resume(core, now, share);
         while self.link.phase == Phase::Open {
             match stop {
                 Stop::Over | Stop::Secure => break,
-                Stop::High if self.flush(net).is_some() => stop = self.resume(core, now),
+                Stop::High if self.flush(net).is_some() => stop = self.resume(core, now, share),
                 Stop::High => return Some(self.rest(net)),
                 Stop::Waits => match self.wait_held(net, core, now, scratch) {
                     Some(after) => return Some(after),
-                    None => stop = self.resume(core, now),
+                    None => stop = self.resume(core, now, share),
                 },
-                Stop::Busy => {
-                    let gone = self.rest(net) == After::Gone;
-                    return Some(if gone { After::Gone } else { After::Again });
-                }
+                Stop::Busy => return Some(self.rest(net).or(After::Again)),
+                Stop::Spent => return Some(self.rest(net).or(After::Spent)),
                 Stop::Read if self.ended => {
                     // Half-closed: all that was sent has been answered.
                     self.why = "the client closed the connection".into();
                     self.link.close(now.time);
                 }
                 Stop::Read if !self.link.is_readable() => return Some(self.rest(net)),
-                Stop::Read if *budget == 0 => {
-                    let gone = self.rest(net) == After::Gone;
-                    return Some(if gone { After::Gone } else { After::Again });
-                }
+                Stop::Read if share.is_spent() => return Some(self.rest(net).or(After::Spent)),
                 Stop::Read => match self.link.read(net, self.portion(scratch)) {
-                    Ok(Input::Octets(n)) => {
-                        let weight = if self.storing.is_some() { 1 } else { COMMAND_WEIGHT };
-                        *budget = budget.saturating_sub(n * weight);
-                        stop = self.feed(core, now, &scratch[..n]);
-                    }
+                    Ok(Input::Octets(n)) => stop = self.feed(core, now, &scratch[..n], share),
                     Ok(Input::Dry) => {}
                     Ok(Input::End) => self.ended = true,
                     Err(e) => return Some(self.broken(&e)),
@@ -280,7 +290,7 @@ impl<S, F> Inbound<S, F> {
         now: Now,
     ) {
         self.session.end();
-        self.resume(core, now);
+        self.resume(core, now, &mut Share::whole());
         // Who does not take it now has had its time.
         let _ = self.flush(net);
     }
@@ -298,7 +308,9 @@ impl<S, F> Inbound<S, F> {
 
     /// Where to read to.
     fn portion<'a>(&self, scratch: &'a mut [u8]) -> &'a mut [u8] {
-        let most = if self.storing.is_some() { scratch.len() } else { COMMANDS.min(scratch.len()) };
+        let content = self.session.is_in_content() || self.storing.is_some();
+        let most = if content { TURN } else { COMMANDS };
+        let most = most.min(scratch.len());
         &mut scratch[..most]
     }
 
@@ -307,31 +319,44 @@ impl<S, F> Inbound<S, F> {
         net: &mut N,
         now: Now,
         scratch: &mut [u8],
+        share: &mut Share,
     ) -> After {
         if self.link.wind_down(net, now.time, scratch) {
             After::Gone
         } else if self.link.is_readable() {
-            After::Again
+            share.spend(TURN);
+            After::Spent
         } else {
             After::Wait
         }
     }
 
     /// Runs the machine over fresh octets; no copy when none were left from before.
-    fn feed<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now, fresh: &[u8]) -> Stop {
+    fn feed<D: Disk<File = F>>(
+        &mut self,
+        core: &mut Core<D>,
+        now: Now,
+        fresh: &[u8],
+        share: &mut Share,
+    ) -> Stop {
         if !self.input.is_empty() {
             self.input.extend_from_slice(fresh);
-            return self.resume(core, now);
+            return self.resume(core, now, share);
         }
-        let (taken, stop) = self.run(core, now, fresh);
+        let (taken, stop) = self.run(core, now, fresh, share);
         self.input.extend_from_slice(&fresh[taken..]);
         stop
     }
 
     /// Runs the machine over what was left; an idle session owns no buffer.
-    fn resume<D: Disk<File = F>>(&mut self, core: &mut Core<D>, now: Now) -> Stop {
+    fn resume<D: Disk<File = F>>(
+        &mut self,
+        core: &mut Core<D>,
+        now: Now,
+        share: &mut Share,
+    ) -> Stop {
         let mut kept = std::mem::take(&mut self.input);
-        let (taken, stop) = self.run(core, now, &kept);
+        let (taken, stop) = self.run(core, now, &kept, share);
         if taken < kept.len() {
             kept.drain(..taken);
             self.input = kept;
@@ -345,6 +370,7 @@ impl<S, F> Inbound<S, F> {
         core: &mut Core<D>,
         now: Now,
         input: &[u8],
+        share: &mut Share,
     ) -> (usize, Stop) {
         let mut at = 0;
         while self.link.phase == Phase::Open {
@@ -354,10 +380,16 @@ impl<S, F> Inbound<S, F> {
             if self.link.output.is_high() {
                 return (at, Stop::High);
             }
+            if share.is_spent() {
+                return (at, Stop::Spent);
+            }
+            let before = self.link.output.len();
             let cx = Context { config: core.session_config(self.role), now };
             let (taken, action) = self.session.step(&input[at..], &cx);
             let stop = self.act(core, now, action, &input[at..]);
             at += taken;
+            let said = self.link.output.len().saturating_sub(before);
+            share.spend(STEP + taken + REPLY_WEIGHT * said);
             if let Some(stop) = stop {
                 return (at, stop);
             }

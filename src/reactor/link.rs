@@ -28,6 +28,9 @@ pub const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long a closing link waits for its last octets to be taken.
 pub const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// Octets that a closing link drains at once.
+const DRAIN: usize = 64 * 1024;
+
 /// Where a link is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Phase {
@@ -74,7 +77,7 @@ pub struct Link<S> {
     pub token: Token,
     /// The earliest entry among the timers.
     pub armed: Time,
-    /// Stands in the list of runnable connections.
+    /// Stands in a queue for a turn.
     pub queued: bool,
     readable: bool,
     writable: bool,
@@ -278,11 +281,12 @@ impl<S> Link<S> {
         }
         // What a peer goes on sending is drained, or it might never come to read; in bounded
         // portions, and not for ever.
-        for _ in 0..16 {
+        let portion = scratch.len().min(DRAIN);
+        for _ in 0..4 {
             if !self.readable {
                 break;
             }
-            match self.read(net, scratch) {
+            match self.read(net, &mut scratch[..portion]) {
                 Ok(Input::Octets(_) | Input::Dry) => {}
                 // It has ended its side, and may still read ours.
                 Ok(Input::End) => (self.ended, self.readable) = (true, false),

@@ -1,9 +1,9 @@
 //! The reactor: one thread, one loop, and everything that touches the world.
 //!
-//! Read in this order: `net` (what a network is), `tick` (the loop), `link` (one socket),
-//! `inbound` and `outbound` (a socket and its protocol machine), `core` (what they share), `store`
-//! (content on its way in), `dispatch` and `settle` (content on its way out, what became of it).
-//! `mio_net` and `clock` are the real world; `sim` is another one.
+//! Read in this order: `net` (what a network is), `tick` (the loop), `shares` (whose turn it is),
+//! `link` (one socket), `inbound` and `outbound` (a socket and its protocol machine), `core` (what
+//! they share), `store` (content on its way in), `dispatch` and `settle` (content on its way out,
+//! what became of it). `mio_net` and `clock` are the real world; `sim` is another one.
 
 mod accept;
 mod activation;
@@ -42,6 +42,7 @@ mod secrets;
 mod secure;
 mod sending;
 mod settle;
+mod shares;
 mod shun;
 mod slots;
 mod socket;
@@ -73,6 +74,7 @@ pub use self::mio_net::MioNet;
 use self::names::Names;
 pub use self::net::{Net, Ready, Signal, SpareDescriptor, Token, Wake};
 pub use self::run::{run, run_command, run_sink};
+use self::shares::Turns;
 use self::slots::{Slot, Slots};
 use self::tick::Gathering;
 pub use self::tick::Life;
@@ -94,7 +96,7 @@ pub struct Reactor<N: Net, D: Disk> {
     names: Names<N>,
     timers: Timers,
     /// Connections that have something to do without waiting for an event.
-    runnable: Vec<Token>,
+    turns: Turns,
     /// Connections that this tick's commit woke.
     committed: Vec<Token>,
     /// The connections of those who ask.
@@ -140,7 +142,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             slots: Slots::default(),
             names: Names::default(),
             timers: Timers::default(),
-            runnable: Vec::new(),
+            turns: Turns::default(),
             committed: Vec::new(),
             askers: Vec::new(),
             local: Local::default(),

@@ -21,6 +21,7 @@ use super::net::Net;
 use super::output::Output;
 use super::probe::Purpose;
 use super::sending::{Broken, Sending};
+use super::shares::{STEP, Share};
 use super::transport::Transport;
 use crate::base::{Enhanced, Now, Reply, SessionId, Time, cause};
 use crate::journal::{Mark, Side, What};
@@ -31,8 +32,8 @@ use crate::spool::Disk;
 
 /// How long a connection waits for more mail before it is given back.
 const IDLE: Duration = Duration::from_secs(5);
-/// Octets that one turn may read.
-pub(super) const BUDGET: usize = 1 << 18;
+/// Octets of replies that are kept while content does not flow.
+pub(super) const EARLY: usize = 1 << 18;
 
 /// Where the connection is in its life.
 enum Stage<S> {
@@ -147,6 +148,7 @@ impl<S> Outbound<S> {
         core: &mut Core<D>,
         now: Now,
         scratch: &mut [u8],
+        share: &mut Share,
     ) -> After {
         if self.link.phase == Phase::Open && matches!(self.stage, Stage::Dialing(_)) {
             if let Some(after) = self.dial(net, core, now) {
@@ -156,9 +158,9 @@ impl<S> Outbound<S> {
         if self.purpose.is_scout() {
             return self.scout(net, core, now);
         }
-        let mut budget = BUDGET;
         self.link.refill(now.time);
         while matches!(self.link.phase, Phase::Open | Phase::Handshake { .. }) {
+            share.spend(STEP);
             if let Phase::Handshake { .. } = self.link.phase {
                 if let Some(after) = self.handshake(net, core, now) {
                     return after;
@@ -172,7 +174,7 @@ impl<S> Outbound<S> {
                 break;
             }
             if self.sending.as_ref().is_some_and(Sending::is_under_way) {
-                match self.transmit(net, core, now, scratch) {
+                match self.transmit(net, core, now, scratch, share) {
                     Ok(None) => continue,
                     Ok(Some(after)) => return after,
                     Err(Broken::Socket(e)) => {
@@ -202,12 +204,12 @@ impl<S> Outbound<S> {
             if !self.link.is_readable() {
                 return After::Wait;
             }
-            if budget == 0 {
-                return After::Again;
+            if share.is_spent() {
+                return After::Spent;
             }
             match self.link.read(net, scratch) {
                 Ok(Input::Octets(n)) => {
-                    budget = budget.saturating_sub(n);
+                    share.spend(n);
                     self.input.extend_from_slice(&scratch[..n]);
                 }
                 Ok(Input::Dry) => {}
@@ -218,7 +220,7 @@ impl<S> Outbound<S> {
         if self.link.wind_down(net, now.time, scratch) {
             return After::Gone;
         }
-        if self.link.is_readable() { After::Again } else { After::Wait }
+        if self.link.is_readable() { After::Spent } else { After::Wait }
     }
 
     /// A timer of this connection is due.

@@ -7,7 +7,8 @@ use super::core::Core;
 use super::inbound::After;
 use super::link::Input;
 use super::net::Net;
-use super::outbound::{BUDGET, Outbound};
+use super::outbound::{EARLY, Outbound};
+use super::shares::Share;
 use super::source::Source;
 use crate::base::Now;
 use crate::journal::{Side, What};
@@ -15,8 +16,6 @@ use crate::smtp::client::Mode;
 use crate::smtp::data::DotEncoder;
 use crate::spool::Disk;
 
-/// Octets of content that one turn may send; then the others have theirs.
-const CONTENT_BUDGET: usize = 1 << 22;
 /// Octets of content read from the spool at once.
 const SLICE: usize = 1 << 16;
 
@@ -71,10 +70,10 @@ impl<S> Outbound<S> {
         core: &mut Core<D>,
         now: Now,
         scratch: &mut [u8],
+        share: &mut Share,
     ) -> Result<Option<After>, Broken> {
         let source = Source::of(self.carrying.as_ref(), &self.purpose);
         let (Some(sending), Some(source)) = (&mut self.sending, source) else { return Ok(None) };
-        let mut budget = CONTENT_BUDGET;
         loop {
             while sending.offset < sending.size && !self.link.output.is_high() {
                 let want = usize::try_from(sending.size - sending.offset).unwrap_or(usize::MAX);
@@ -86,7 +85,7 @@ impl<S> Outbound<S> {
                     Some(encoder) => encoder.encode(&part[..n], tail),
                     None => tail.extend_from_slice(&part[..n]),
                 }
-                budget = budget.saturating_sub(n);
+                share.spend(n);
             }
             if sending.offset == sending.size && !self.link.output.is_high() {
                 // What is in our queue counts as sent. It goes out with what follows: a small
@@ -108,8 +107,8 @@ impl<S> Outbound<S> {
             if !flushed {
                 return Ok(Some(self.hear_early(net, core, now, scratch)));
             }
-            if budget == 0 {
-                return Ok(Some(After::Again));
+            if share.is_spent() {
+                return Ok(Some(After::Spent));
             }
         }
     }
@@ -122,7 +121,7 @@ impl<S> Outbound<S> {
         now: Now,
         scratch: &mut [u8],
     ) -> After {
-        while self.link.is_readable() && self.input.len() < BUDGET {
+        while self.link.is_readable() && self.input.len() < EARLY {
             match self.link.read(net, scratch) {
                 Ok(Input::Octets(n)) => self.input.extend_from_slice(&scratch[..n]),
                 Ok(Input::Dry) => {}

@@ -23,7 +23,7 @@ pub struct Listener<L> {
     pub at: SocketAddr,
     /// What its connections are for.
     pub role: Role,
-    /// Stands in the list of runnable slots.
+    /// Stands in a queue for a turn.
     pub queued: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct Listener<L> {
 pub struct Door<L> {
     /// The socket.
     pub socket: L,
-    /// Stands in the list of runnable slots.
+    /// Stands in a queue for a turn.
     pub queued: bool,
 }
 
@@ -105,6 +105,20 @@ impl<N: Net, F> Slots<N, F> {
     /// The tokens of all slots, collected, so that slots may be changed while one walks them.
     pub fn tokens(&self) -> Vec<Token> {
         self.slab.iter().map(|(i, (generation, _))| Token::new(i, *generation)).collect()
+    }
+
+    /// Whether the slot stands in a queue for a turn.
+    pub fn queued(&mut self, token: Token) -> Option<&mut bool> {
+        Some(match self.get_mut(token)? {
+            Slot::Listener(l) => &mut l.queued,
+            Slot::Door(d) => &mut d.queued,
+            Slot::Asking(c) => &mut c.link.queued,
+            Slot::Errand(c) => &mut c.link.queued,
+            Slot::Student(c) => &mut c.link.queued,
+            Slot::Playing(c) => &mut c.link.queued,
+            Slot::Inbound(c) => &mut c.link.queued,
+            Slot::Outbound(c) => &mut c.link.queued,
+        })
     }
 
     /// A connection's memory of its earliest timer.

@@ -16,6 +16,7 @@ use super::hold::Release;
 use super::inbound::After;
 use super::mio_net::TERMINAL;
 use super::net::{Net, Ready, Signal, SpareDescriptor, Token};
+use super::shares::{Lane, Share};
 use super::slots::Slot;
 use super::{Reactor, accept::ACCEPT_PAUSE};
 use crate::base::{Now, Time};
@@ -118,7 +119,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// How long poll may sleep; nothing for ever, so that a lost wake-up is no hang.
     fn sleep(&self) -> Option<Duration> {
-        if !self.runnable.is_empty()
+        if !self.turns.is_empty()
             || self.core.has_work()
             || self.names.has_work()
             || self.next.freed
@@ -255,79 +256,88 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
-    /// Puts a connection into the list for the coming turns, once.
+    /// Queues a connection for one of the coming turns, once.
     pub fn make_runnable(&mut self, token: Token) {
-        let queued = match self.slots.get_mut(token) {
-            Some(Slot::Listener(l)) => &mut l.queued,
-            Some(Slot::Errand(c)) => &mut c.link.queued,
-            Some(Slot::Student(c)) => &mut c.link.queued,
-            Some(Slot::Playing(c)) => &mut c.link.queued,
-            Some(Slot::Door(d)) => &mut d.queued,
-            Some(Slot::Asking(c)) => &mut c.link.queued,
-            Some(Slot::Inbound(c)) => &mut c.link.queued,
-            Some(Slot::Outbound(c)) => &mut c.link.queued,
-            None => return,
+        let lane = match self.slots.get_mut(token) {
+            Some(Slot::Inbound(c)) => c.credit.lane(self.now.time),
+            _ => Lane::Fresh,
         };
-        if !std::mem::replace(queued, true) {
-            self.runnable.push(token);
+        self.line_up(lane, token);
+    }
+
+    fn line_up(&mut self, lane: Lane, token: Token) {
+        if self.slots.queued(token).is_some_and(|queued| !std::mem::replace(queued, true)) {
+            self.turns.push(lane, token);
         }
     }
 
+    /// The turns of this tick: `shares` has the order, and how many there are.
     fn turns(&mut self) {
-        let mut runnable = std::mem::take(&mut self.runnable);
-        for token in runnable.drain(..) {
-            self.turn(token);
+        self.turns.begin();
+        while let Some((lane, token)) = self.turns.next() {
+            if let Some(queued) = self.slots.queued(token) {
+                *queued = false;
+            }
+            let share = match self.slots.get_mut(token) {
+                Some(Slot::Inbound(c)) if lane == Lane::Fresh => c.share(self.now.time),
+                _ => Share::whole(),
+            };
+            let work = self.take_turn(token, share);
+            self.turns.charge(lane, work);
         }
-        // Those that want another turn have put themselves into the new list.
-        runnable.append(&mut self.runnable);
-        self.runnable = runnable;
     }
 
-    /// One connection's share.
+    /// A turn without waiting for one.
     pub fn turn(&mut self, token: Token) {
+        let share = match self.slots.get_mut(token) {
+            Some(Slot::Inbound(c)) => c.share(self.now.time),
+            _ => Share::whole(),
+        };
+        self.take_turn(token, share);
+    }
+
+    /// One connection's share; says how much of it was work.
+    fn take_turn(&mut self, token: Token, mut share: Share) -> usize {
+        self.act_for(token, &mut share);
+        if let Some(Slot::Inbound(c)) = self.slots.get_mut(token) {
+            c.credit.pay(share.spent());
+        }
+        share.spent()
+    }
+
+    fn act_for(&mut self, token: Token, share: &mut Share) {
         let heard = self.hear_header(token);
         let (net, core, now) = (&mut self.net, &mut self.core, self.now);
         let (after, deadline) = match self.slots.get_mut(token) {
-            Some(Slot::Listener(l)) => {
-                l.queued = false;
-                return self.accept(token);
-            }
-            Some(Slot::Door(door)) => {
-                door.queued = false;
-                return self.accept_askers(token);
-            }
-            Some(Slot::Asking(c)) => {
-                c.link.queued = false;
+            Some(Slot::Listener(_)) => return self.accept(token),
+            Some(Slot::Door(_)) => return self.accept_askers(token),
+            Some(Slot::Asking(_)) => {
                 let after = self.turn_asking(token);
                 let Some(Slot::Asking(c)) = self.slots.get_mut(token) else { return };
                 (after, c.deadline())
             }
-            Some(Slot::Errand(c)) => {
-                c.link.queued = false;
+            Some(Slot::Errand(_)) => {
                 let after = self.turn_errand(token);
                 let Some(Slot::Errand(c)) = self.slots.get_mut(token) else { return };
                 (after, c.deadline(now))
             }
-            Some(Slot::Student(c)) => {
-                c.link.queued = false;
+            Some(Slot::Student(_)) => {
                 let after = self.turn_student(token);
                 let Some(Slot::Student(c)) = self.slots.get_mut(token) else { return };
                 (after, c.deadline())
             }
-            Some(Slot::Playing(c)) => {
-                c.link.queued = false;
+            Some(Slot::Playing(_)) => {
                 let after = self.turn_playing(token);
                 let Some(Slot::Playing(c)) = self.slots.get_mut(token) else { return };
                 (after, c.deadline())
             }
             Some(Slot::Inbound(c)) => {
-                c.link.queued = false;
-                let after = heard.unwrap_or_else(|| c.turn(net, core, now, &mut self.scratch));
+                let scratch = &mut self.scratch;
+                let after = heard.unwrap_or_else(|| c.turn(net, core, now, scratch, share));
                 (after, c.deadline())
             }
             Some(Slot::Outbound(c)) => {
-                c.link.queued = false;
-                (c.turn(net, core, now, &mut self.scratch), c.deadline())
+                (c.turn(net, core, now, &mut self.scratch, share), c.deadline())
             }
             None => return,
         };
@@ -335,6 +345,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             After::Gone => return self.dead.push(token),
             After::Wait => {}
             After::Again => self.make_runnable(token),
+            After::Spent => self.line_up(Lane::Busy, token),
         }
         if let Some(armed) = self.slots.armed(token) {
             self.timers.arm(token, deadline, armed);

@@ -77,6 +77,9 @@ pub trait Disk {
     /// Removes a name.
     fn unlink(&mut self, dir: Dir, name: &str) -> io::Result<()>;
 
+    /// Cuts a file that has no name any more, so that its room comes back in pieces.
+    fn shrink(&mut self, file: &mut Self::File, length: u64) -> io::Result<()>;
+
     /// All names in a folder, in any order. An error is an error, never "empty".
     fn list(&mut self, dir: Dir) -> io::Result<Vec<String>>;
 

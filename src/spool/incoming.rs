@@ -193,6 +193,7 @@ impl<D: Disk> Spool<D> {
         let file = match self.disk.create(Dir::Incoming, &text) {
             Err(e) if Fault::new("make", "", &e).is_crowding() => {
                 self.handles.clear();
+                self.shed_all();
                 self.disk.create(Dir::Incoming, &text)
             }
             other => other,
@@ -218,9 +219,9 @@ impl<D: Disk> Spool<D> {
 
     /// Removes its file in `incoming/`, when it streams.
     fn drop_stream(&mut self, incoming: &mut Incoming<D::File>) {
-        if let Some(Stream { file, name, .. }) = incoming.stream.take() {
-            drop(file);
+        if let Some(Stream { file, name, written }) = incoming.stream.take() {
             self.discard(Dir::Incoming, name.to_string());
+            self.shed_later(file, written);
         }
     }
 }

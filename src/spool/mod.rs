@@ -39,6 +39,7 @@ mod read;
 mod real;
 mod recovery;
 mod scan;
+mod shed;
 mod sim;
 mod store;
 mod stragglers;

@@ -59,6 +59,10 @@ impl Disk for NoDisk {
         refused()
     }
 
+    fn shrink(&mut self, (): &mut (), _: u64) -> io::Result<()> {
+        refused()
+    }
+
     fn list(&mut self, _: Dir) -> io::Result<Vec<String>> {
         Ok(Vec::new())
     }

@@ -208,6 +208,10 @@ impl Disk for RealDisk {
         fs::remove_file(self.path(dir, name))
     }
 
+    fn shrink(&mut self, file: &mut RealFile, length: u64) -> io::Result<()> {
+        file.file.set_len(length)
+    }
+
     fn list(&mut self, dir: Dir) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(self.root.join(dir.name()))? {

@@ -432,6 +432,13 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn shrink(&mut self, file: &mut SimFile, length: u64) -> io::Result<()> {
+        self.simple("shrink", &format!("#{} {length}", file.0))?;
+        assert!(!self.live.values().any(|id| *id == file.0), "a file with a name is cut");
+        self.contents[file.0].live.truncate(length as usize);
+        Ok(())
+    }
+
     fn list(&mut self, dir: Dir) -> io::Result<Vec<String>> {
         self.simple("list", &dir.path(""))?;
         Ok(self.names(dir).into_iter().map(str::to_owned).collect())

@@ -13,6 +13,7 @@ use super::index::{Files, Index};
 use super::name::FileName;
 use super::recovery::Recovery;
 use super::scan::Window;
+use super::shed::Shedding;
 use crate::base::{MessageId, Status, Time};
 
 /// Messages that just came are kept at hand up to so many octets.
@@ -45,6 +46,8 @@ pub struct Spool<D: Disk> {
     pub(super) stragglers: BTreeSet<(Time, u32)>,
     pub(super) recovery: Recovery<D::File>,
     pub(super) window: Window,
+    /// Large files that are gone but for their room.
+    pub(super) shedding: Shedding<D::File>,
     pub(super) trouble: Option<Trouble>,
     /// The time that was told last.
     pub(super) now: Time,
@@ -107,6 +110,7 @@ impl<D: Disk> Spool<D> {
             stragglers: BTreeSet::new(),
             recovery: Recovery::default(),
             window: Window::default(),
+            shedding: Shedding::default(),
             trouble: None,
             now: Time::ZERO,
             words: Vec::new(),
@@ -270,6 +274,7 @@ impl<D: Disk> Spool<D> {
         if fault.is_crowding() {
             // Says nothing about the disk; what we can spare we give back.
             self.handles.clear();
+            self.shed_all();
         } else {
             self.trouble = Some(Trouble { fault: fault.clone(), due: self.now.after(PROBE) });
         }

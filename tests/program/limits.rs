@@ -80,6 +80,31 @@ fn too_many_recipients() {
 }
 
 #[test]
+fn a_flood_of_refusals_does_not_fill_the_log() {
+    let setup = alone().set("server.max_recipients=1");
+    let server = setup.start();
+    let mut client = server.ehlo();
+    client.command("MAIL FROM:<a@example.org>").expect(250);
+    client.command("RCPT TO:<b@example.net>").expect(250);
+    for _ in 0..130 {
+        client.command("RCPT TO:<c@example.net>").expect(452);
+    }
+    client.command("QUIT").expect(221);
+    let count = |log: &str, what: &str| log.lines().filter(|line| line.contains(what)).count();
+    // Another session is heard, and after all of that.
+    let mut other = server.ehlo();
+    other.command("MAIL FROM:<a@example.org>").expect(250);
+    other.command("RCPT TO:<b@example.net>").expect(250);
+    other.command("RCPT TO:<last@example.net>").expect(452);
+    wait_for("the last refusal in the log", || {
+        (count(&server.log(), "last@example.net") > 0).then_some(())
+    });
+    let log = server.log();
+    assert_eq!(count(&log, "<c@example.net>"), 100, "{log}");
+    assert_eq!(count(&log, "other refusals are not logged"), 1, "{log}");
+}
+
+#[test]
 fn too_many_connections() {
     let setup = alone().set("server.max_connections=3");
     let server = setup.start();

@@ -249,6 +249,48 @@ fn a_flood_of_commands_has_a_small_share_of_a_tick() {
     }
 }
 
+/// Clients that flood us share a part of each tick, however many they are: one that just comes is
+/// greeted and answered at once, and each flood gets on until it is over.
+#[test]
+fn a_new_client_is_served_beside_floods_and_the_floods_get_on() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = start(root.path(), SimNet::new(1, beginning()));
+    world.net_mut().generous = true;
+    let here: SocketAddr = HERE.parse().unwrap();
+    let floods: Vec<_> = (0..100).map(|_| world.net_mut().open(here).unwrap()).collect();
+    for flood in &floods {
+        world.net_mut().send(*flood, b"EHLO x\r\nMAIL FROM:<a@b>\r\n");
+        world.net_mut().send(*flood, &b"RCPT TO:<c@d>\r\n".repeat(1000));
+    }
+    let unread = |world: &mut World| -> Vec<usize> {
+        floods.iter().map(|flood| world.net_mut().unread(*flood)).collect()
+    };
+    // What they had saved for such an occasion is spent first.
+    (0..20).for_each(|_| world.tick().unwrap());
+    let (mut guests, mut ticks) = (0, 0);
+    while unread(&mut world).iter().any(|left| *left > 0) {
+        let before: usize = unread(&mut world).iter().sum();
+        let guest = world.net_mut().open(here).unwrap();
+        world.net_mut().send(guest, b"NOOP\r\n");
+        // One tick takes the connection in, the next hears it.
+        (0..2).for_each(|_| world.tick().unwrap());
+        let mut heard = Vec::new();
+        for _ in 0..100 {
+            heard.extend(world.net_mut().receive(guest));
+        }
+        assert!(heard.ends_with(b"250 2.0.0 Ok\r\n"), "{:?}", String::from_utf8_lossy(&heard));
+        world.net_mut().send(guest, b"QUIT\r\n");
+        let after: usize = unread(&mut world).iter().sum();
+        assert!(before - after <= 2 * 16 * 1024, "{} octets of floods", before - after);
+        for flood in &floods {
+            while !world.net_mut().receive(*flood).is_empty() {}
+        }
+        (guests, ticks) = (guests + 1, ticks + 2);
+        assert!(ticks < 100_000, "the floods do not get on");
+    }
+    assert!(guests > 100, "{guests} guests only: that was no flood");
+}
+
 /// A transaction that is still open when the time of a server that ends is up hears a last word.
 #[test]
 fn whoever_is_still_there_at_the_end_is_told() {

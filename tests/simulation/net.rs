@@ -64,7 +64,7 @@ pub struct SimNet {
     pub spawned: u32,
     /// How far the clock may move in one wait.
     pub stride: Duration,
-    /// Connections hold and give as much as anybody wants, and no call is in vain.
+    /// Connections hold and give as much as anybody wants, no call is in vain, and no edge is late.
     pub generous: bool,
     /// The calendar's clock is set, back or forth, now and then.
     pub jumps: bool,
@@ -242,7 +242,7 @@ impl Net for SimNet {
             let Some(wire) = self.wires.get_mut(&id) else { continue };
             let Some(token) = wire.token else { continue };
             // An edge may be late, and may bring the other direction along for nothing.
-            if (wire.read_edge || wire.write_edge) && self.rng.u32(..10) < 7 {
+            if (wire.read_edge || wire.write_edge) && (self.generous || self.rng.u32(..10) < 7) {
                 wake.ready.push(Ready {
                     token,
                     readable: std::mem::take(&mut wire.read_edge) || self.rng.u32(..10) == 0,
@@ -287,7 +287,7 @@ impl Net for SimNet {
     fn accept(&mut self, listener: &mut SocketAddr) -> io::Result<(Stream, SocketAddr)> {
         let Some((_, backlog, edge)) = self.listeners.get_mut(listener) else { return blocked() };
         let Some(id) = backlog.pop_front() else { return blocked() };
-        if self.rng.u32(..20) == 0 {
+        if !self.generous && self.rng.u32(..20) == 0 {
             // The edge is gone with the error: the reactor has to come back by itself.
             backlog.push_front(id);
             *edge = false;

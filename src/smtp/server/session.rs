@@ -246,6 +246,11 @@ impl ServerSession {
             || matches!(self.state, State::Work(_) | State::Failed | State::Penance)
     }
 
+    /// What comes next is content, kept or not: more of it than of commands can be read at once.
+    pub fn is_in_content(&self) -> bool {
+        matches!(self.state, State::Content(_) | State::Waste { .. })
+    }
+
     /// Where the session is, in a word, for lists.
     pub fn state_name(&self) -> &'static str {
         match (&self.state, &self.progress, &self.introduction) {
