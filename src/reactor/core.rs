@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
 use super::hold::Debug;
+use super::lately::Lately;
 use super::login::Logins;
 use super::net::Token;
 use super::notes::Notes;
@@ -32,6 +33,9 @@ use crate::sink::{Parcel, Sink};
 use crate::smtp::client::Transaction;
 use crate::smtp::server::ServerConfig;
 use crate::spool::{Disk, Spool, SpoolError, Weight};
+
+/// How long an address that offers CHUNKING and does not know BDAT is sent no chunks.
+const WITHOUT_CHUNKS: Duration = Duration::from_secs(24 * 3600);
 
 /// What a listener's connections are for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,6 +103,8 @@ pub struct Core<D: Disk> {
     pub(super) epoch: u64,
     pub(super) scouting: Scouting,
     pub(super) shunned: Shunned,
+    /// Addresses that offer CHUNKING and do not know BDAT.
+    pub(super) unchunked: Lately,
     /// Sessions of the sink are told of: not beside a relay, whose figures they would double.
     pub(super) tells_of_sink: bool,
 }
@@ -156,6 +162,7 @@ impl<D: Disk> Core<D> {
             epoch: 0,
             scouting: Scouting::default(),
             shunned: Shunned::default(),
+            unchunked: Lately::new(WITHOUT_CHUNKS),
             tells_of_sink: false,
             config,
         }

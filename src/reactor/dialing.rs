@@ -46,6 +46,8 @@ pub struct Dialing<S> {
     rest: VecDeque<SocketAddr>,
     /// The hosts after it.
     hosts: VecDeque<Target>,
+    /// Those that took no connection, and why.
+    failed: Vec<(SocketAddr, io::Error)>,
 }
 
 impl<S> Dialing<S> {
@@ -65,6 +67,7 @@ impl<S> Dialing<S> {
             rival_at: now,
             rest: VecDeque::new(),
             hosts: hosts.into(),
+            failed: Vec::new(),
         };
         let none = (nowhere, io::ErrorKind::NotFound.into());
         let stream = dialing.next(net, token, true, now, none)?;
@@ -79,6 +82,11 @@ impl<S> Dialing<S> {
     /// The name of the host that is tried now.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Those that took no connection since this was asked last, and why.
+    pub fn take_failed(&mut self) -> Vec<(SocketAddr, io::Error)> {
+        std::mem::take(&mut self.failed)
     }
 
     /// When to look again, whatever happens.
@@ -104,7 +112,7 @@ impl<S> Dialing<S> {
                         return Dialed::Stands(peer);
                     }
                     Ok(false) => self.rival = Some((stream, peer)),
-                    Err(_) => {}
+                    Err(e) => self.failed.push((peer, e)),
                 }
             }
         }
@@ -122,6 +130,7 @@ impl<S> Dialing<S> {
         } else {
             return self.race(net, link.token, now);
         };
+        self.failed.push((self.first, again(&problem)));
         if let Some((stream, peer)) = self.rival.take() {
             self.first = peer;
             self.until = now.after(DIAL);
@@ -175,10 +184,18 @@ impl<S> Dialing<S> {
                     }
                     return Ok(stream);
                 }
-                Err(e) => problem = (address, e),
+                Err(e) => {
+                    self.failed.push((address, again(&e)));
+                    problem = (address, e);
+                }
             }
         }
     }
+}
+
+/// The same error once more.
+fn again(e: &io::Error) -> io::Error {
+    e.raw_os_error().map_or_else(|| e.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// Puts another socket into a link that is not in use yet.

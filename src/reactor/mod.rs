@@ -23,6 +23,7 @@ mod filtering;
 mod front;
 mod hold;
 mod inbound;
+mod lately;
 mod link;
 mod local;
 mod login;

@@ -276,7 +276,11 @@ impl<S> Outbound<S> {
         now: Now,
     ) -> Option<After> {
         let Stage::Dialing(dialing) = &mut self.stage else { return None };
-        let (peer, problem) = match dialing.turn(net, &mut self.link, now.time) {
+        let dialed = dialing.turn(net, &mut self.link, now.time);
+        for (address, problem) in dialing.take_failed() {
+            core.shunned.unreachable(address, &problem, now.time);
+        }
+        let (peer, problem) = match dialed {
             Dialed::Wait => {
                 self.peer = dialing.peer();
                 return Some(After::Wait);

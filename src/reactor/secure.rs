@@ -7,38 +7,41 @@
 //! | required | after STARTTLS | the server backs off and its mail waits; nothing bounces |
 //! | implicit | with the first octet | the same |
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::certs::Certs;
 use super::core::Core;
 use super::inbound::After;
+use super::lately::Lately;
 use super::link::Phase;
 use super::net::Net;
 use super::outbound::Outbound;
 use super::secrets::login_config;
 use super::tls::{ClientTls, ServerTls, Tls};
-use crate::base::{Now, Time};
+use crate::base::Now;
 use crate::config::{ListenerAuth, ListenerSettings, ListenerTls, TlsPolicy};
 use crate::journal::{Level, What};
 use crate::queue::ServerId;
-use crate::smtp::Stage;
 use crate::smtp::client::{ClientConfig, ClientSession, Fault, StartTls};
 use crate::smtp::server::{AuthPolicy, ServerConfig};
+use crate::smtp::{Hidden, Stage};
 use crate::spool::Disk;
 
 /// How long an address at which TLS failed is spoken to in the clear, where that is allowed.
 const IN_THE_CLEAR: Duration = Duration::from_secs(3600);
-/// Addresses of which that is remembered.
-const REMEMBERED: usize = 1024;
 
 /// What the core knows about TLS.
-#[derive(Default)]
 pub struct Secrecy {
     certs: Certs,
-    /// Addresses at which TLS failed, and until when that counts.
-    plain: HashMap<SocketAddr, Time>,
+    /// Addresses at which TLS failed.
+    plain: Lately,
+}
+
+impl Default for Secrecy {
+    fn default() -> Secrecy {
+        Secrecy { certs: Certs::default(), plain: Lately::new(IN_THE_CLEAR) }
+    }
 }
 
 impl<D: Disk> Core<D> {
@@ -90,23 +93,16 @@ impl<D: Disk> Core<D> {
         let login = login_config(self.server(server));
         let hostname = &self.config.server.hostname;
         let config = ClientConfig { starttls, login, ..ClientConfig::new(hostname) };
-        ClientSession::new(config, at, policy == TlsPolicy::Implicit)
+        let mut session = ClientSession::new(config, at, policy == TlsPolicy::Implicit);
+        if self.unchunked.has(at, now.time) {
+            session.hide(Hidden::CHUNKING);
+        }
+        session
     }
 
     /// TLS failed at this address not long ago.
     fn is_plain(&self, at: SocketAddr, now: Now) -> bool {
-        self.secrecy.plain.get(&at).is_some_and(|until| now.time < *until)
-    }
-
-    /// TLS failed at this address, where it was only an opportunity.
-    fn remember_plain(&mut self, at: SocketAddr, now: Now) {
-        let plain = &mut self.secrecy.plain;
-        if plain.len() >= REMEMBERED {
-            plain.retain(|_, until| now.time < *until);
-        }
-        if plain.len() < REMEMBERED {
-            plain.insert(at, now.time.after(IN_THE_CLEAR));
-        }
+        self.secrecy.plain.has(at, now.time)
     }
 
     /// A fault of TLS with the names that an administrator needs: which server, which setting.
@@ -216,7 +212,7 @@ impl<S> Outbound<S> {
     /// The fault as it is to be told; one that only costs the opportunity is remembered.
     pub(super) fn explain<D: Disk>(&self, core: &mut Core<D>, now: Now, fault: &Fault) -> Fault {
         if let Fault::Tls { required: false, .. } = fault {
-            core.remember_plain(self.peer, now);
+            core.secrecy.plain.add(self.peer, now.time);
         }
         core.explained(self.server, fault).unwrap_or_else(|| fault.clone())
     }

@@ -122,6 +122,13 @@ impl<D: Disk> Core<D> {
     ) {
         let blames_server = match fault {
             Fault::None => false,
+            Fault::Bdat(_) => {
+                self.unchunked.add(peer, now.time);
+                let name = self.queue.server(server, now).name;
+                let text = format!("{name}: {fault}; {peer} is sent no more chunks for a day");
+                self.say(now, Level::Warn, &text);
+                false
+            }
             Fault::Server(_) | Fault::Unavailable { in_transaction: false, .. } => true,
             Fault::Lost { idle: true, .. } => false,
             // Where TLS was only an opportunity the next connection does without.

@@ -1,15 +1,16 @@
-//! Addresses that took a connection and were of no use.
+//! Addresses that were of no use.
 //!
 //! A host that greets with 421 or 554, breaks TLS or says nothing is no better for its mail than
 //! one that cannot be reached: the other addresses and hosts of the same server are to have their
-//! turn (RFC 5321 section 5.1). So such an address goes to the end of the list for a while. Only
-//! when all have been tried in vain the server is left alone.
+//! turn (RFC 5321 section 5.1). So such an address, and one that did not take a connection, goes to
+//! the end of the list for a while. Only when all have been tried in vain the server is left alone.
 
-use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::core::Core;
+use super::lately::Lately;
 use super::ways::{Reach, Target};
 use crate::base::{Now, Printable, Reply, Time};
 use crate::journal::Level;
@@ -19,30 +20,43 @@ use crate::spool::Disk;
 
 /// How long an address stands at the end.
 const AT_THE_END: Duration = Duration::from_secs(600);
-/// Addresses of which that is remembered.
-const REMEMBERED: usize = 1024;
 
-/// The addresses, and until when they are shunned.
-#[derive(Default, Debug)]
-pub struct Shunned(HashMap<SocketAddr, Time>);
+/// The addresses that are shunned.
+#[derive(Debug)]
+pub struct Shunned(Lately);
+
+impl Default for Shunned {
+    fn default() -> Shunned {
+        Shunned(Lately::new(AT_THE_END))
+    }
+}
 
 impl Shunned {
-    fn add(&mut self, at: SocketAddr, now: Time) {
-        if self.0.len() >= REMEMBERED {
-            self.0.retain(|_, until| now < *until);
-        }
-        if self.0.len() < REMEMBERED {
-            self.0.insert(at, now.after(AT_THE_END));
-        }
-    }
-
     /// It was of use after all.
     pub(super) fn forget(&mut self, at: SocketAddr) {
-        self.0.remove(&at);
+        self.0.forget(at);
     }
 
-    fn has(&self, at: SocketAddr, now: Time) -> bool {
-        self.0.get(&at).is_some_and(|until| now < *until)
+    /// It took no connection. What is wrong on our side, descriptors that are used up, say, is
+    /// nothing against it.
+    pub(super) fn unreachable(&mut self, at: SocketAddr, problem: &io::Error, now: Time) {
+        use io::ErrorKind::{
+            AddrNotAvailable, ConnectionAborted, ConnectionRefused, ConnectionReset,
+            HostUnreachable, NetworkUnreachable, TimedOut,
+        };
+        let is_theirs = matches!(
+            problem.kind(),
+            AddrNotAvailable
+                | ConnectionAborted
+                | ConnectionRefused
+                | ConnectionReset
+                | HostUnreachable
+                | NetworkUnreachable
+                | TimedOut
+        );
+        if is_theirs {
+            self.0.add(at, now);
+        }
     }
 
     /// The same hosts, those addresses last that are shunned.
@@ -53,7 +67,7 @@ impl Shunned {
         let (mut first, mut last) = (Vec::new(), Vec::new());
         for Target { host, addresses } in hosts {
             let (bad, good): (Vec<_>, Vec<_>) =
-                addresses.into_iter().partition(|at| self.has(*at, now));
+                addresses.into_iter().partition(|at| self.0.has(*at, now));
             for (list, addresses) in [(&mut first, good), (&mut last, bad)] {
                 if !addresses.is_empty() {
                     list.push(Target { host: host.clone(), addresses });
@@ -80,10 +94,10 @@ impl<D: Disk> Core<D> {
         if about_us || matches!(fault, Fault::Login(_)) {
             return false;
         }
-        self.shunned.add(peer, now.time);
+        self.shunned.0.add(peer, now.time);
         let Reach::At(hosts) = self.reach(server, now) else { return false };
         let first = hosts.first().and_then(|host| host.addresses.first());
-        let fresh = first.is_some_and(|at| !self.shunned.has(*at, now.time));
+        let fresh = first.is_some_and(|at| !self.shunned.0.has(*at, now.time));
         if fresh {
             let words = Printable::bounded(why.on_one_line(), 400);
             let name = &self.queue.server(server, now).name;
@@ -110,7 +124,10 @@ mod tests {
         let hosts =
             vec![target("a", &["[::1]:25", "192.0.2.1:25"]), target("b", &["192.0.2.2:25"])];
         assert_eq!(shunned.sort(hosts.clone(), now), hosts);
-        shunned.add("[::1]:25".parse().unwrap(), now);
+        let refused = io::ErrorKind::ConnectionRefused.into();
+        shunned.unreachable("[::1]:25".parse().unwrap(), &refused, now);
+        let ours = io::Error::from_raw_os_error(libc::EMFILE);
+        shunned.unreachable("192.0.2.2:25".parse().unwrap(), &ours, now);
         let expected = [
             target("a", &["192.0.2.1:25"]),
             target("b", &["192.0.2.2:25"]),
@@ -120,7 +137,5 @@ mod tests {
         assert_eq!(shunned.sort(hosts.clone(), now.after(AT_THE_END)), hosts);
         shunned.forget("[::1]:25".parse().unwrap());
         assert_eq!(shunned.sort(hosts.clone(), now), hosts);
-        (0..5000).for_each(|port| shunned.add(([192, 0, 2, 3], port).into(), now));
-        assert!(shunned.0.len() <= REMEMBERED);
     }
 }

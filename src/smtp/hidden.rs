@@ -23,6 +23,9 @@ impl Hidden {
         "limits",
     ];
 
+    /// CHUNKING (RFC 3030) alone.
+    pub const CHUNKING: Hidden = Hidden(1 << 4);
+
     /// Reads `starttls, pipelining`. The error is the word that is none.
     pub fn parse(text: &str) -> Result<Hidden, String> {
         let mut hidden = Hidden::default();
@@ -87,6 +90,7 @@ mod tests {
         );
         assert_eq!(Hidden::parse("starttls,dns"), Err("dns".into()));
         assert_eq!(Hidden::parse(""), Err(String::new()));
+        assert_eq!(Hidden::parse("chunking"), Ok(Hidden::CHUNKING));
         assert!(Hidden::default().is_empty() && !hidden.is_empty());
     }
 }

@@ -135,3 +135,28 @@ fn a_flood_beside_honest_mail() {
     honest.wait(20);
     assert_eq!((flood.count(), setup.queue_files().len()), (0, 1), "{}", server.log());
 }
+
+/// A server that offers CHUNKING and does not know BDAT reads content as commands. Nothing bounces
+/// for it: the message goes again by DATA, at once, and so does all that follows.
+#[test]
+fn who_offers_chunking_and_does_not_know_bdat_is_sent_none() {
+    let next = Next::scripted(|moment| match moment.stage {
+        Stage::Helo => Act::Say("250-next\r\n250-PIPELINING\r\n250 CHUNKING\r\n".into()),
+        _ => Act::Usual,
+    });
+    // Whoever is tried again later is not tried again within this test.
+    let setup = Setup::new(next.address).set("queue.retry_min=1h");
+    let server = setup.start();
+    for n in 1..=3 {
+        let mut client = server.ehlo();
+        client.mail("a@sender.test", &["b@x.test"], "Subject: x\r\n\r\nQUIT\r\nRSET\r\n");
+        let mails = next.wait(n);
+        assert!(mails[n - 1].without_trace().ends_with(b"\r\nQUIT\r\nRSET\r\n"));
+    }
+    let lines = next.lines();
+    let said = |verb: &str| lines.iter().filter(|line| line.starts_with(verb)).count();
+    assert_eq!((said("BDAT "), said("DATA")), (1, 3), "{lines:?}");
+    let status = setup.json(&["status"]);
+    assert_eq!((&status["bounced"], &status["delivered"]), (&0.into(), &3.into()));
+    assert!(server.log().contains("offers CHUNKING, yet does not take BDAT: 500"));
+}

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
-use crate::next::{Act, Next};
+use crate::next::{Act, Next, Stage};
 use crate::server::free_address;
 use crate::wait_for;
 use crate::ways::{Dns, HELLO, eager, setup, submit};
@@ -51,6 +51,29 @@ fn both_families_are_tried() {
     let _running = server("no");
     v4.wait(2);
     assert_eq!((v4.count(), v6.count()), (2, 2));
+}
+
+/// An address that takes no connection has had its turn, as one that greets and does not want us
+/// has: neither is tried twice before the server is left alone.
+#[test]
+fn an_address_that_refuses_a_connection_has_had_its_turn() {
+    let Some(dns) = Dns::start(&["--host-record=dual.test,127.0.0.1,::1"]) else { return };
+    for greeting in ["554 5.7.1 not you", "421 4.3.2 not now"] {
+        let v4 = Next::at(free_address(), move |moment| match moment.stage {
+            Stage::Connect => Act::SayAndClose(format!("{greeting}\r\n")),
+            _ => Act::Usual,
+        });
+        let setup = setup("dual.test", v4.address, dns.address)
+            .set("queue.retry_min=1h")
+            .set("queue.retry_max=1h");
+        let server = setup.start();
+        submit(&server, &["b@x.test"], HELLO);
+        wait_for("the server to be left alone", || {
+            let list = setup.say(&["next", "list"]);
+            list.contains("backing").then_some(())
+        });
+        assert_eq!(v4.connections(), 1, "{greeting}: {}", server.log());
+    }
 }
 
 /// In a mount namespace of its own, so that the machine's resolv.conf is left alone.

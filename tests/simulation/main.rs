@@ -21,7 +21,7 @@ use mailflux::sink::Sink;
 use mailflux::spool::{RealDisk, Spool};
 
 use net::{SimNet, beginning};
-use peers::{Client, Ledger, Server};
+use peers::{Chunks, Client, Ledger, Server};
 
 const HERE: &str = "127.0.0.1:2525";
 /// Seeds in an ordinary run.
@@ -93,7 +93,8 @@ fn run(seed: u64) -> Totals {
         }
         let net = world.net_mut();
         names::answer(net, odds);
-        servers.extend(std::mem::take(&mut net.dialled).into_iter().map(|c| Server::new(c, odds)));
+        let dialled = std::mem::take(&mut net.dialled).into_iter();
+        servers.extend(dialled.map(|c| Server::new(c, odds, Chunks::of(seed))));
         clients.retain_mut(|c| !c.act(net, &mut ledger, odds > 0));
         servers.retain_mut(|s| !s.act(net, &mut ledger));
         // With nothing left to watch, the clock may run.
@@ -149,7 +150,8 @@ fn at_rest(world: &mut World, ledger: &Ledger) -> bool {
 }
 
 fn judge(ledger: &Ledger) -> Totals {
-    let mut totals = Totals::default();
+    let (chunks, lost_chunks) = (ledger.chunks, ledger.lost_chunks);
+    let mut totals = Totals { chunks, lost_chunks, ..Totals::default() };
     for (number, fate) in &ledger.fates {
         if fate.refused {
             assert!(fate.delivered.is_empty(), "number {number} was refused and delivered");
@@ -177,6 +179,8 @@ struct Totals {
     bounced: u64,
     delayed: u64,
     again: u64,
+    chunks: u64,
+    lost_chunks: u64,
 }
 
 #[test]
@@ -196,6 +200,8 @@ fn what_is_acknowledged_is_delivered_or_failed() {
         all.bounced += one.bounced;
         all.delayed += one.delayed;
         all.again += one.again;
+        all.chunks += one.chunks;
+        all.lost_chunks += one.lost_chunks;
     }
     println!("{all:?}");
     // Each seed is the same world every time, so an ordinary run is never short of events by
@@ -203,6 +209,7 @@ fn what_is_acknowledged_is_delivered_or_failed() {
     if seeds >= SEEDS {
         assert!(all.acknowledged > 4 * seeds && all.delivered > 4 * seeds);
         assert!(all.bounced > seeds / 8 && all.delayed > 0 && all.again > 0);
+        assert!(all.chunks > seeds && all.lost_chunks > seeds / 4);
     }
 }
 
@@ -334,7 +341,8 @@ fn a_next_server_does_not_pause_because_we_lack_descriptors() {
     while !at_rest(&mut world, &ledger) || ledger.fates[&1].delivered.is_empty() {
         let net = world.net_mut();
         names::answer(net, 0);
-        servers.extend(std::mem::take(&mut net.dialled).into_iter().map(|c| Server::new(c, 0)));
+        let dialled = std::mem::take(&mut net.dialled).into_iter();
+        servers.extend(dialled.map(|c| Server::new(c, 0, Chunks::None)));
         client.act(net, &mut ledger, false);
         servers.retain_mut(|s| !s.act(net, &mut ledger));
         world.tick().unwrap();

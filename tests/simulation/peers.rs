@@ -31,6 +31,29 @@ pub struct Fate {
 #[derive(Default)]
 pub struct Ledger {
     pub fates: BTreeMap<u64, Fate>,
+    /// Messages that came in a chunk, and chunks that were not understood.
+    pub chunks: u64,
+    pub lost_chunks: u64,
+}
+
+/// What a next server thinks of BDAT (RFC 3030).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Chunks {
+    /// It does not offer it.
+    None,
+    /// It takes it.
+    Taken,
+    /// It offers it, reads the chunk, and does not take it.
+    Refused,
+    /// It offers it, and reads the chunk as commands.
+    Unknown,
+}
+
+impl Chunks {
+    /// One kind for each world.
+    pub fn of(seed: u64) -> Chunks {
+        [Chunks::None, Chunks::Taken, Chunks::Refused, Chunks::Unknown][(seed / 3 % 4) as usize]
+    }
 }
 
 /// A client: one connection, a few messages.
@@ -162,12 +185,16 @@ pub struct Server {
     gone: bool,
     /// Faults in a thousand, at each stage.
     odds: u32,
+    chunks: Chunks,
+    /// Octets of the chunk that comes.
+    chunk: Option<usize>,
 }
 
 impl Server {
-    pub fn new(conn: Conn, odds: u32) -> Server {
+    pub fn new(conn: Conn, odds: u32, chunks: Chunks) -> Server {
         let (heard, out, recipients) = (vec![], vec![], vec![]);
-        Server { conn, heard, out, recipients, content: false, greeted: false, gone: false, odds }
+        let (content, greeted, gone, chunk) = (false, false, false, None);
+        Server { conn, heard, out, recipients, content, greeted, gone, odds, chunks, chunk }
     }
 
     /// Acts once; true when it is done for.
@@ -202,6 +229,15 @@ impl Server {
             self.take(&text, net, ledger);
             return true;
         }
+        if let Some(size) = self.chunk {
+            if self.heard.len() < size {
+                return false;
+            }
+            self.chunk = None;
+            let text: Vec<u8> = self.heard.drain(..size).collect();
+            self.take_chunk(&text, net, ledger);
+            return true;
+        }
         let Some(end) = self.heard.windows(2).position(|w| w == b"\r\n") else { return false };
         let line: Vec<u8> = self.heard.drain(..end + 2).collect();
         let line = String::from_utf8(line).unwrap();
@@ -230,7 +266,21 @@ impl Server {
     fn command(&mut self, line: &str, net: &mut SimNet, ledger: &mut Ledger) {
         let refused = net.rng.u32(..1000) < self.odds;
         let reply = match line.split_once(':').map_or(line, |(v, _)| v) {
-            l if l.starts_with("EHLO") => "250-next.test\r\n250-PIPELINING\r\n250 SIZE 0",
+            l if l.starts_with("EHLO") && self.chunks == Chunks::None => {
+                "250-next.test\r\n250-PIPELINING\r\n250 SIZE 0"
+            }
+            l if l.starts_with("EHLO") => {
+                "250-next.test\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 SIZE 0"
+            }
+            l if l.starts_with("BDAT") && self.chunks != Chunks::Unknown => {
+                assert!(self.chunks != Chunks::None && l.ends_with(" LAST"), "{l}");
+                self.chunk = Some(l.split(' ').nth(1).unwrap().parse().unwrap());
+                return;
+            }
+            l if l.starts_with("BDAT") => {
+                ledger.lost_chunks += 1;
+                "500 5.5.1 what?"
+            }
             "MAIL FROM" if refused => "451 4.3.0 not now",
             "MAIL FROM" => {
                 self.recipients.clear();
@@ -267,10 +317,20 @@ impl Server {
                 self.gone = true;
                 "221 2.0.0 Bye"
             }
+            _ if self.chunks == Chunks::Unknown => "500 5.5.1 what?",
             other => panic!("a next server heard {other:?}"),
         };
         self.out.extend_from_slice(reply.as_bytes());
         self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn take_chunk(&mut self, text: &[u8], net: &mut SimNet, ledger: &mut Ledger) {
+        if self.chunks == Chunks::Refused {
+            ledger.lost_chunks += 1;
+            return self.out.extend_from_slice(b"502 5.5.1 not implemented\r\n");
+        }
+        ledger.chunks += 1;
+        self.take(text, net, ledger);
     }
 
     fn take(&mut self, text: &[u8], net: &mut SimNet, ledger: &mut Ledger) {

@@ -1,5 +1,6 @@
 //! The client at the gate: what it asks, and what it does with the verdict.
 
+use super::replies::{is_about_command, without_chunks};
 use super::settle::Settlement;
 use super::transaction::{Cursor, Step, Tx, clip};
 use super::{Action, ClientSession, Content, Fault, Gate, Hello, Mode, State, Then};
@@ -121,6 +122,7 @@ impl ClientSession {
                 self.after = self.rcpt_refused(&mut tx, i, reply);
                 State::Mail(tx)
             }
+            (State::Mail(tx), Step::Bdat) if is_about_command(reply) => without_chunks(tx, reply),
             (State::Mail(mut tx), _) => {
                 tx.cursor = Cursor::Refused(clip(reply));
                 State::Mail(tx)

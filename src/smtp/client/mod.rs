@@ -21,6 +21,8 @@
 //!   was not complete, it cannot have been delivered), anything else defers; then we close.
 //! - A loss after the end of the content and before the answer leaves the question open. Such a
 //!   recipient is deferred and *uncertain*: at least once, not at most once.
+//! - Who offers CHUNKING and then does not know BDAT has said nothing about the message: it goes
+//!   again, by DATA. Such words are 500 to 504 and 555; any other refusal counts.
 //! - A reply says something about the recipient, the message, or the server; which, decides who
 //!   waits. 530, 534, 535, 538 and refusals of EHLO speak of us and the server: no message bounces
 //!   because of a wrong password.
@@ -77,9 +79,11 @@
 //! Content    transmitted(), Dot                   gate: yes: Dot                     Final
 //!            transmitted(), Bdat                  -                                  Final
 //!            4xx 5xx early                        accepted share it, Close(None)     Closed
+//!            500-504 555, Bdat                    Untried, Close(Bdat)               Closed
 //!            EOF                                  Untried, Close(Lost)               Closed
 //! Final      2xx                                  accepted Delivered                 Done
 //!            4xx 5xx                              accepted share it                  Done/Reset
+//!            500-504 555, Bdat                    Untried, Close(Bdat)               Closed
 //!            EOF, time-out                        accepted Deferred, uncertain       Closed
 //! Reset      gate: yes, RSET 2xx                  -                                  Done
 //! Done       MAILMAX not reached                  Done                               Idle

@@ -212,12 +212,20 @@ impl ClientSession {
             self.state = State::Content(tx, at);
             return Mark::Unexpected;
         }
+        if matches!(at, Content::Flow(Mode::Bdat { .. }, _)) && is_about_command(reply) {
+            self.state = without_chunks(tx, reply);
+            return Mark::Plain;
+        }
         self.state = State::Settle(tx, Settlement::accepted(reply), Then::Close(Fault::None));
         Mark::Plain
     }
 
     /// The reply to the end of the content: the only one that delivers.
     fn message_answered(&mut self, tx: Tx, mode: Mode, onset: Onset, reply: &Reply) -> Mark {
+        if matches!(mode, Mode::Bdat { .. }) && is_about_command(reply) {
+            self.state = without_chunks(tx, reply);
+            return Mark::Plain;
+        }
         let then = match (reply.class(), mode) {
             (2, _) if onset == Onset::InTime => Then::Idle,
             (4 | 5, Mode::Dot) => Then::Idle,
@@ -232,6 +240,18 @@ impl ClientSession {
         self.state = State::Settle(tx, Settlement::accepted(reply), then);
         Mark::Plain
     }
+}
+
+/// 500 to 504 and 555 speak of the command, or its parameters, and of no content (RFC 5321
+/// section 4.2.1).
+pub(super) fn is_about_command(reply: &Reply) -> bool {
+    matches!(reply.code, 500..=504 | 555)
+}
+
+/// BDAT was offered and is not known. Whether the octets behind it were read as content or as
+/// commands nobody can tell, so the connection is over.
+pub(super) fn without_chunks(tx: Tx, reply: &Reply) -> State {
+    State::Settle(tx, Settlement::untried(), Then::Close(Fault::Bdat(clip(reply))))
 }
 
 /// The beginning of what is no reply, as its narration shows it.

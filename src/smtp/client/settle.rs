@@ -54,7 +54,7 @@ impl Settlement {
     }
 
     /// Nobody was tried.
-    fn untried() -> Settlement {
+    pub(super) fn untried() -> Settlement {
         Settlement { accepted: None, others: None, position: 0 }
     }
 }

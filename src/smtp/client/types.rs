@@ -271,6 +271,10 @@ pub enum Fault {
         /// It was required. Else a new connection may do without it, at once.
         required: bool,
     },
+    /// The server offers CHUNKING and does not know what to do with BDAT: its words. The content
+    /// was judged by nobody, so its recipients are untried; a new connection may send it by DATA,
+    /// at once.
+    Bdat(Reply),
     /// The server was silent for too long at this stage ([`Stage::Body`]: content was not taken).
     Timeout(Stage),
 }
@@ -279,7 +283,8 @@ impl Fault {
     /// Whether a transaction was cut short, so that the message may be the reason.
     pub fn in_transaction(&self) -> bool {
         match self {
-            Fault::None | Fault::Server(_) | Fault::Login(_) | Fault::Tls { .. } => false,
+            Fault::None | Fault::Server(_) | Fault::Login(_) => false,
+            Fault::Tls { .. } | Fault::Bdat(_) => false,
             Fault::Unavailable { in_transaction, .. }
             | Fault::Lost { in_transaction, .. }
             | Fault::Protocol { in_transaction, .. } => *in_transaction,
@@ -294,7 +299,7 @@ impl Fault {
     pub fn reply(&self) -> Option<Reply> {
         match self {
             Fault::None => None,
-            Fault::Login(reply) => Some(reply.clone()),
+            Fault::Login(reply) | Fault::Bdat(reply) => Some(reply.clone()),
             Fault::Server(reply) | Fault::Unavailable { reply, .. } => Some(reply.clone()),
             Fault::Lost { .. } | Fault::Timeout(_) => {
                 Some(Reply::made(451, Some(Enhanced(4, 4, 2)), self.to_string()))
@@ -322,6 +327,10 @@ impl fmt::Display for Fault {
             Fault::Lost { why, .. } => write!(f, "connection lost: {why}"),
             Fault::Protocol { why, .. } => write!(f, "the server broke the protocol: {why}"),
             Fault::Tls { why, .. } => f.write_str(why),
+            Fault::Bdat(reply) => {
+                let words = Printable::bounded(reply.on_one_line(), 400);
+                write!(f, "the server offers CHUNKING, yet does not take BDAT: {words}")
+            }
             Fault::Timeout(stage) => {
                 write!(f, "the server was silent for too long {}", silent_at(*stage))
             }

@@ -1,6 +1,7 @@
 //! A scripted server and a caller for the machine, without a network.
 
 mod auth;
+mod chunks;
 mod dialogue;
 mod endings;
 mod gate;
