@@ -1,6 +1,6 @@
 //! `ctl`: one command to a running server, and its answer.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::options::{add_config_options, parse, sources};
 use super::typing::Typing;
-use super::{print, usage};
+use super::{print, unwritten, usage};
 use crate::base::{Failure, Printable, cause, exit};
 use crate::config::{Purpose, load};
 use crate::control::{Request, Told, line_of_args};
@@ -35,6 +35,7 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
         Ok(Some(refusal)) => Err(Failure::new(REFUSED, refusal)),
         // Who has heard enough and closed the output is no failure.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) if e.get_ref().is_some_and(|e| e.is::<Unwritten>()) => Err(unwritten(&e)),
         Err(e) => {
             let words = format!("the server at {} gave no answer: {}", shown(&path), cause(&e));
             Err(Failure::new(exit::UNAVAILABLE, words))
@@ -98,6 +99,31 @@ pub(super) fn shown(path: &Path) -> Printable {
     Printable::new(path.display().to_string())
 }
 
+/// Standard output. Its errors say that they are its own, and not the server's.
+struct Output<W>(W);
+
+/// The cause of an error of [`Output`].
+#[derive(Debug)]
+struct Unwritten(io::Error);
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets).map_err(|e| io::Error::new(e.kind(), Unwritten(e)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|e| io::Error::new(e.kind(), Unwritten(e)))
+    }
+}
+
+impl std::fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&cause(&self.0))
+    }
+}
+
+impl std::error::Error for Unwritten {}
+
 /// Asks, and prints what comes; says why the server did not do it, if it did not.
 fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Option<String>> {
     let ask = |request: &Request| -> io::Result<()> {
@@ -108,7 +134,7 @@ fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Opt
     let mut files = Files::default();
     files.note(request);
     ask(request)?;
-    let mut out = io::stdout().lock();
+    let mut out = Output(io::stdout().lock());
     let (mut ended_line, mut answered, mut refusal) = (true, false, None);
     let mut typing = Typing::default();
     let mut told = BufReader::new(&stream);

@@ -92,10 +92,13 @@ fn usage(message: impl Into<String>) -> Failure {
 /// Writes to standard output. Who has heard enough and closed it is no failure.
 fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            let message = format!("cannot write to standard output: {}", cause(&e));
-            Err(Failure::new(exit::SYSTEM, message))
-        }
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(unwritten(&e)),
         _ => Ok(()),
     }
+}
+
+/// Standard output took no more.
+fn unwritten(error: &io::Error) -> Failure {
+    let message = format!("cannot write to standard output: {}", cause(error));
+    Failure::new(exit::SYSTEM, message)
 }

@@ -16,7 +16,7 @@ impl<D: Disk> Core<D> {
     pub(super) fn reconfigure(&mut self, config: Config, now: Now) {
         self.relay_session = session_config(&config);
         self.sink_session = sink_config(&self.relay_session);
-        self.relay = Relay::new(&config.server.relay_from, &config.server.relay_to);
+        self.relay = relay_rule(&config);
         let servers = limits_by_name(&config);
         let ids = self.queue.reconfigure(queue_config(&config), &servers, now);
         for (id, settings) in ids.iter().zip(&config.next_servers) {
@@ -86,6 +86,12 @@ impl<D: Disk> Core<D> {
             self.rerouting = Some(0);
         }
     }
+}
+
+/// Who may send where.
+pub(super) fn relay_rule(config: &Config) -> Relay {
+    let server = &config.server;
+    Relay::new(&server.hostname, &server.relay_from, &server.relay_to)
 }
 
 /// What sessions that relay are told.

@@ -6,7 +6,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::configure::{limits_by_name, queue_config, routes_from, session_config, sink_config};
+use super::configure::{limits_by_name, queue_config, relay_rule, routes_from};
+use super::configure::{session_config, sink_config};
 use super::hold::Debug;
 use super::lately::Lately;
 use super::login::Logins;
@@ -140,7 +141,7 @@ impl<D: Disk> Core<D> {
             limiter: BounceLimiter::new(BOUNCES_PER_MINUTE, seed),
             filters,
             filter_names: 0,
-            relay: Relay::new(&config.server.relay_from, &config.server.relay_to),
+            relay: relay_rule(&config),
             sink_session: sink_config(&relay_session),
             relay_session,
             named_sessions: Vec::new(),

@@ -27,6 +27,7 @@ mod lately;
 mod link;
 mod local;
 mod login;
+mod lower;
 mod mio_net;
 mod names;
 mod net;

@@ -339,7 +339,10 @@ impl<S> Outbound<S> {
                 continue;
             }
             match core.next_transaction(self.server, now) {
-                Some((delivery, transaction, edit)) => {
+                Some((delivery, mut transaction, edit)) => {
+                    if edit.is_none() {
+                        core.lower(&mut transaction, self.session.extensions());
+                    }
                     let (recipients, size) = (transaction.recipients.len(), transaction.size);
                     let what = What::Attempt { recipients, size };
                     core.note(now, Some(self.id), Some(delivery.id), what);

@@ -6,7 +6,7 @@
 //! | --- | --- |
 //! | the client authenticated | submission, RFC 6409 |
 //! | the client is in `server.relay_from` | one of ours |
-//! | the recipient is a bare `postmaster` | RFC 5321 section 4.5.1: taken from anyone |
+//! | the recipient is `postmaster`, bare or at our hostname | RFC 5321 section 4.5.1: from anyone |
 //! | its domain fits `server.relay_to`, and its local part carries no route | mail for us |
 //!
 //! What stands after the last unquoted `@` is the domain, and it alone is compared: a source route
@@ -21,12 +21,13 @@
 
 use std::net::IpAddr;
 
-use crate::base::{Address, DomainPattern, Enhanced, IpNet, Reply};
+use crate::base::{Address, Domain, DomainPattern, Enhanced, IpNet, Reply};
 use crate::smtp::{Facts, Stage, Verdict};
 
 /// Who may send where.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Relay {
+    hostname: String,
     from: Vec<IpNet>,
     to: Vec<DomainPattern>,
 }
@@ -49,9 +50,9 @@ pub enum Ruling<'a> {
 }
 
 impl Relay {
-    /// The rule of `server.relay_from` and `server.relay_to`.
-    pub fn new(from: &[IpNet], to: &[DomainPattern]) -> Relay {
-        Relay { from: from.to_vec(), to: to.to_vec() }
+    /// The rule of `server.relay_from` and `server.relay_to`, on the server of this name.
+    pub fn new(hostname: &str, from: &[IpNet], to: &[DomainPattern]) -> Relay {
+        Relay { hostname: hostname.into(), from: from.to_vec(), to: to.to_vec() }
     }
 
     /// Decides at RCPT; lets everything else pass.
@@ -77,6 +78,10 @@ impl Relay {
             return Ruling::Network(net);
         }
         let Some(domain) = rcpt.domain() else { return Ruling::Postmaster };
+        let own = matches!(domain, Domain::Name(name) if name.eq_ignore_ascii_case(&self.hostname));
+        if own && rcpt.local_part().eq_ignore_ascii_case("postmaster") {
+            return Ruling::Postmaster;
+        }
         match self.to.iter().find(|pattern| pattern.matches(domain)) {
             Some(pattern) if rcpt.local_part().contains(['%', '!', '@']) => Ruling::Routed(pattern),
             Some(pattern) => Ruling::Domain(pattern),
@@ -107,7 +112,7 @@ mod tests {
     fn relay() -> Relay {
         let from = ["127.0.0.0/8", "::1"].map(|net| net.parse().unwrap());
         let to = ["ours.example", ".ours.example"].map(|domain| domain.parse().unwrap());
-        Relay::new(&from, &to)
+        Relay::new("here.example", &from, &to)
     }
 
     const STRANGER: &str = "192.0.2.7";
@@ -183,7 +188,12 @@ mod tests {
 
     #[test]
     fn everyone_reaches_the_postmaster_and_an_empty_rule_nobody_else() {
-        assert!(taken(STRANGER, "postmaster") && taken(STRANGER, "PostMaster"));
+        for rcpt in ["postmaster", "PostMaster", "Postmaster@Here.example"] {
+            assert!(taken(STRANGER, rcpt), "{rcpt}");
+        }
+        for rcpt in ["root@here.example", "postmaster@not.here.example", "postmaster@x.example"] {
+            assert!(!taken(STRANGER, rcpt), "{rcpt}");
+        }
         let rcpt = Address::parse("joe@ours.example").unwrap();
         let nobody = Relay::default();
         let denied = nobody.rule("127.0.0.1".parse().unwrap(), false, &rcpt);

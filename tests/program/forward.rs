@@ -118,6 +118,31 @@ fn parameters_are_passed_on_where_offered() {
     assert!(mail.content.ends_with(b"\r\n\r\n\xfc\r\n"));
 }
 
+#[test]
+fn what_is_declared_and_not_needed_needs_no_extension() {
+    let next = Next::scripted(|moment| match moment.stage {
+        Stage::Helo => say("250 next.example"),
+        _ => Act::Usual,
+    });
+    let setup = eager(next.address);
+    let _server = setup.start();
+    let mut client = Client::connect(setup.address).unwrap();
+    client.command("EHLO client.example.com").expect(250);
+    for (to, body) in [("plain@x.example", "plain"), ("eight@x.example", "\u{fc}")] {
+        client.command("MAIL FROM:<a@example.org> BODY=8BITMIME SMTPUTF8").expect(250);
+        client.command(&format!("RCPT TO:<{to}>")).expect(250);
+        client.command("DATA").expect(354);
+        client.send(format!("Subject: x\r\n\r\n{body}\r\n.\r\n")).unwrap();
+        client.reply().unwrap().expect(250);
+    }
+    let mails = next.wait(2);
+    let sent_to = |who: &str| mails.iter().find(|m| m.to[0].contains(who));
+    let plain = sent_to("plain@").expect("ASCII goes to a server that offers nothing");
+    assert_eq!(plain.from, "<a@example.org>");
+    let bounce = sent_to("a@example.org").expect("what is not ASCII comes back");
+    assert!(bounce.text().contains("eight@x.example"), "{}", bounce.text());
+}
+
 /// None of these is a success: the message arrives when the next server has come to its senses,
 /// and then once.
 #[test]

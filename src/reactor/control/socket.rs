@@ -16,7 +16,7 @@ use crate::sys;
 
 /// An asker that asks nothing, or does not read what it is told, is let go after so long.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Askers at once.
+/// Askers at once. When there are so many, one that asks nothing makes room for the next.
 const MAX_ASKERS: usize = 64;
 
 /// A connection of somebody who asks.
@@ -117,10 +117,14 @@ impl<S> Asking<S> {
         Ok(done)
     }
 
+    /// It asks nothing.
+    fn is_silent(&self) -> bool {
+        !self.asker.is_watching() && !self.asker.is_busy()
+    }
+
     /// It asked nothing, or took nothing, for too long.
     fn is_stale(&self, now: Now) -> bool {
-        let silent = !self.asker.is_watching() && !self.asker.is_busy();
-        (silent || !self.link.output.is_empty()) && now.time >= self.alive.after(PATIENCE)
+        (self.is_silent() || !self.link.output.is_empty()) && now.time >= self.alive.after(PATIENCE)
     }
 }
 
@@ -152,9 +156,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     fn admit_asker(&mut self, mut stream: N::Stream, user: u32) {
         let allowed = user == sys::effective_user() || user == 0;
         let token = self.slots.next_token();
-        if !allowed
-            || self.askers.len() >= MAX_ASKERS
-            || self.net.register(&mut stream, token).is_err()
+        if !allowed || !self.has_room_for_asker() || self.net.register(&mut stream, token).is_err()
         {
             return;
         }
@@ -162,6 +164,24 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         self.slots.insert(Slot::Asking(Box::new(asking)));
         self.askers.push(token);
         self.make_runnable(token);
+    }
+
+    /// Whether one more may ask; the oldest that asks nothing goes for it.
+    fn has_room_for_asker(&mut self) -> bool {
+        if self.askers.len() < MAX_ASKERS {
+            return true;
+        }
+        for i in 0..self.askers.len() {
+            let Some(Slot::Asking(asking)) = self.slots.get_mut(self.askers[i]) else { continue };
+            if asking.is_silent() {
+                asking.dismiss("others want to ask");
+                asking.link.close(self.now.time);
+                let token = self.askers.remove(i);
+                self.make_runnable(token);
+                return true;
+            }
+        }
+        false
     }
 
     /// The share of an asker's connection in a tick.
