@@ -182,7 +182,7 @@ fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Opt
             Told::Bye { why } => return Err(io::Error::other(why.into_string())),
             Told::Hello(_) | Told::Feed { .. } | Told::Snapshot(_) => {}
             // Done already.
-            Told::File { .. } | Told::Want { .. } => {}
+            Told::File { .. } | Told::Want { .. } | Told::Past { .. } => {}
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())

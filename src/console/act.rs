@@ -11,7 +11,7 @@ use super::editor::Typed;
 use super::keys::{Key, Mods, Named};
 use super::{Console, Find, Place, Wish, view};
 use crate::base::{Now, Printable, Wall};
-use crate::control::{Command, Request};
+use crate::control::{Command, Follow, Request};
 
 /// How soon a second Ctrl-Z must come.
 const SUSPEND_WAIT: Duration = Duration::from_secs(5);
@@ -232,7 +232,13 @@ impl Console {
             (_, Ok(Command::Mark(text))) => self.messages.push_mark(at, Printable::new(text)),
             (_, Ok(Command::Pause)) => self.messages.pause(),
             (_, Ok(Command::Resume)) => self.messages.resume(),
-            (_, Ok(Command::Follow(follow))) => self.messages.set_filter(follow.into()),
+            (_, Ok(Command::Follow(follow))) => {
+                let has_past = matches!(follow, Follow::Session(_) | Follow::Message(_));
+                self.messages.set_filter(follow.into());
+                if has_past {
+                    self.ask(line);
+                }
+            }
             (_, Err(error)) => {
                 self.answers.command(line);
                 self.fault(Some(error.column), &error.message);
@@ -242,12 +248,17 @@ impl Console {
                     self.notes = on;
                 }
                 self.quitting |= matches!(command, Command::Quit { .. });
-                self.answers.command(line);
-                self.last_request += 1;
-                let (id, line) = (self.last_request, line.to_owned());
-                self.requests.push(Request::Run { id, line, json: false });
+                self.ask(line);
             }
         }
+    }
+
+    /// Asks the server.
+    fn ask(&mut self, line: &str) {
+        self.answers.command(line);
+        self.last_request += 1;
+        let (id, line) = (self.last_request, line.to_owned());
+        self.requests.push(Request::Run { id, line, json: false });
     }
 
     /// Says a line to the command that converses; none when there will be no more.

@@ -10,6 +10,9 @@
 //! While the view follows, `bottom` is the last one. Scrolled up or paused it stands still, and so
 //! does the ring: it grows to twice its size, then new items are counted and not kept, for the
 //! reader's place is worth more than what he does not see. A gap says how many there were.
+//!
+//! What is followed, a session or a message, may have a past that is in no ring any more: it stands
+//! before the entries of the ring, with numbers that are less than all of theirs.
 
 use std::collections::VecDeque;
 
@@ -21,6 +24,10 @@ use crate::journal::FeedItem;
 pub const CAPACITY: usize = 12_000;
 /// Characters kept of one item's text; `session ID raw` shows all.
 const MAX_TEXT: usize = 2048;
+/// Lines of the past that are kept, the last ones.
+const MAX_PAST: usize = 5000;
+/// The number of the first entry of all.
+const FIRST: u64 = 1 << 20;
 
 /// A line of the view.
 #[derive(Clone, PartialEq, Debug)]
@@ -42,6 +49,10 @@ pub struct Messages {
     /// The numbers of the entries that the filter lets through.
     shown: VecDeque<u64>,
     filter: Filter,
+    /// What was said before about what is followed; numbered from 0.
+    past: Vec<Entry>,
+    /// Items with lesser numbers are in the past already.
+    since: u64,
     /// The number of the last entry in view; none while the view follows.
     bottom: Option<u64>,
     /// Stands still until resumed, whatever is scrolled.
@@ -58,9 +69,11 @@ impl Default for Messages {
     fn default() -> Messages {
         Messages {
             entries: VecDeque::new(),
-            base: 0,
+            base: FIRST,
             shown: VecDeque::new(),
             filter: Filter::All,
+            past: Vec::new(),
+            since: 0,
             bottom: None,
             paused: false,
             news: 0,
@@ -94,7 +107,7 @@ impl Messages {
     fn push(&mut self, entry: Entry) {
         let room = if self.bottom.is_some() { 2 * CAPACITY } else { CAPACITY };
         if self.bottom.is_some() && self.entries.len() >= room {
-            self.news += u64::from(self.filter.lets(&entry));
+            self.news += u64::from(self.lets(&entry));
             return self.push_dropped(1);
         }
         if self.untold > 0 {
@@ -112,7 +125,7 @@ impl Messages {
     }
 
     fn keep(&mut self, entry: Entry) {
-        if self.filter.lets(&entry) {
+        if self.lets(&entry) {
             self.shown.push_back(self.base + self.entries.len() as u64);
             self.news += u64::from(self.bottom.is_some());
         }
@@ -128,12 +141,53 @@ impl Messages {
     /// Shows only what a filter lets through.
     pub fn set_filter(&mut self, filter: Filter) {
         self.filter = filter;
+        (self.past, self.since) = (Vec::new(), 0);
+        self.choose();
+    }
+
+    /// Puts before the items from this number of the feed on what was said before them.
+    pub fn set_past(&mut self, mut items: Vec<FeedItem>, since: u64) {
+        items.drain(..items.len().saturating_sub(MAX_PAST));
+        self.past = items.into_iter().map(|item| Entry::Item(Box::new(item))).collect();
+        self.since = since;
+        self.choose();
+    }
+
+    /// Looks through the ring for what is to be shown.
+    fn choose(&mut self) {
         let numbered = (self.base..).zip(&self.entries);
-        let shown = numbered.filter(|(_, entry)| self.filter.lets(entry)).map(|(n, _)| n);
+        let shown = numbered.filter(|(_, entry)| self.lets(entry)).map(|(n, _)| n);
         self.shown = shown.collect();
         if let Some(bottom) = self.bottom {
-            self.news = (self.shown.len() - self.shown_until(bottom)) as u64;
+            self.news = (self.total() - self.shown_until(bottom)) as u64;
         }
+    }
+
+    fn lets(&self, entry: &Entry) -> bool {
+        let is_past = matches!(entry, Entry::Item(item) if item.seq < self.since);
+        !is_past && self.filter.lets(entry)
+    }
+
+    /// How many are shown, the past and the ring.
+    fn total(&self) -> usize {
+        self.past.len() + self.shown.len()
+    }
+
+    /// The number of one of them, by its place.
+    fn number_at(&self, place: usize) -> Option<u64> {
+        match place.checked_sub(self.past.len()) {
+            None => Some(place as u64),
+            Some(place) => self.shown.get(place).copied(),
+        }
+    }
+
+    fn shown_at(&self, place: usize) -> Option<(u64, &Entry)> {
+        let number = self.number_at(place)?;
+        let entry = match number.checked_sub(self.base) {
+            None => self.past.get(number as usize),
+            Some(place) => self.entries.get(place as usize),
+        };
+        entry.map(|entry| (number, entry))
     }
 
     /// What narrows the view.
@@ -143,19 +197,22 @@ impl Messages {
 
     /// How many of the shown ones have numbers up to this one.
     fn shown_until(&self, number: u64) -> usize {
-        self.shown.partition_point(|n| *n <= number)
+        match number < FIRST {
+            true => self.past.len().min(number as usize + 1),
+            false => self.past.len() + self.shown.partition_point(|n| *n <= number),
+        }
     }
 
     /// The entries in view from the last one up.
     pub fn view(&self) -> impl Iterator<Item = (u64, &Entry)> {
-        let end = self.bottom.map_or(self.shown.len(), |bottom| self.shown_until(bottom).max(1));
-        let numbers = self.shown.iter().take(end).rev();
-        numbers.map(|n| (*n, &self.entries[(n - self.base) as usize]))
+        let total = self.total();
+        let end = self.bottom.map_or(total, |bottom| self.shown_until(bottom).max(1));
+        (0..end.min(total)).rev().filter_map(|place| self.shown_at(place))
     }
 
     /// All shown entries with their numbers, the oldest first.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
-        self.shown.iter().map(|n| (*n, &self.entries[(n - self.base) as usize]))
+        (0..self.total()).filter_map(|place| self.shown_at(place))
     }
 
     /// Whether the view goes along with what happens.
@@ -205,7 +262,7 @@ impl Messages {
 
     /// Moves the view up by so many entries; `keep` of them stay in view at the top.
     pub fn scroll_up(&mut self, by: usize, keep: usize) {
-        if self.shown.is_empty() {
+        if self.total() == 0 {
             return;
         }
         self.stop();
@@ -215,16 +272,16 @@ impl Messages {
 
     /// Lets the view end with the entry that is so many from the start, but show at least one.
     fn end_view_at(&mut self, end: usize) {
-        let end = end.clamp(1, self.shown.len().max(1));
-        self.bottom = self.shown.get(end - 1).copied().or(self.bottom);
-        self.news = (self.shown.len() - end.min(self.shown.len())) as u64;
+        let end = end.clamp(1, self.total().max(1));
+        self.bottom = self.number_at(end - 1).or(self.bottom);
+        self.news = (self.total() - end.min(self.total())) as u64;
     }
 
     /// Moves the view down; at the last one it goes along again, unless it is paused.
     pub fn scroll_down(&mut self, by: usize) {
         let Some(bottom) = self.bottom else { return };
         let to = self.shown_until(bottom) + by;
-        if to < self.shown.len() || self.paused {
+        if to < self.total() || self.paused {
             self.end_view_at(to);
         } else {
             self.resume();

@@ -230,6 +230,11 @@ impl Console {
                     self.messages.push_item(item);
                 }
             }
+            Told::Past { id, seq, items } if id == self.last_request => {
+                self.messages.set_past(items, seq);
+            }
+            // He follows something else by now.
+            Told::Past { .. } => {}
             Told::Snapshot(snapshot) => self.gauges.push(*snapshot),
             Told::Bye { why } => self.bye = Some(why),
         }

@@ -168,6 +168,15 @@ pub enum Told {
         /// How many between the last item told before and the last one of these were dropped.
         dropped: u64,
     },
+    /// What was said before about what a console follows: `follow i7`, `follow q1A`.
+    Past {
+        /// To which request.
+        id: u64,
+        /// The number of the first item of the feed that is not among them.
+        seq: u64,
+        /// The oldest first.
+        items: Vec<FeedItem>,
+    },
     /// How things stand.
     Snapshot(Box<Snapshot>),
     /// The server ends, or the asker was too slow: nothing more will come.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Ending, Event, Level, Mark, Sign, Verb, What, render};
+use super::{Answer, Ending, Event, Kept, Level, Mark, Sign, Verb, What, render};
 use crate::base::{MessageId, Now, Printable, SessionId, Time, Wall};
 
 /// One thing that happened, owned and safe to show.
@@ -238,6 +238,29 @@ impl FeedItem {
             code: Some(answer.code),
             kind: Kind::Rejected { client: client.into(), command: Printable::new(command) },
             text: Printable::new(text),
+            about: None,
+            note: None,
+        }
+    }
+
+    /// A line that was said before, for who looks back.
+    pub fn of_kept(session: SessionId, line: &Kept) -> FeedItem {
+        FeedItem {
+            seq: 0,
+            at_ms: line.at.as_micros().div_euclid(1000),
+            delay_us: u64::try_from(line.delay.as_micros()).unwrap_or(u64::MAX),
+            session: Some(session),
+            message: None,
+            level: Level::Info,
+            sign: line.sign,
+            mark: line.mark,
+            verb: None,
+            code: None,
+            kind: match line.sign {
+                Sign::Said { .. } => Kind::Line,
+                Sign::Event => Kind::Remark,
+            },
+            text: Printable::new(&line.text),
             about: None,
             note: None,
         }

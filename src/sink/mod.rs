@@ -26,7 +26,6 @@ pub struct Parcel {
     id: MessageId,
     file: Option<(File, PathBuf, String)>,
     buffer: Vec<u8>,
-    octets: u64,
 }
 
 /// Octets collected before they are written.
@@ -48,7 +47,7 @@ impl Sink {
     pub fn begin(&mut self, envelope: &Envelope, now: Now) -> io::Result<Parcel> {
         self.counter += 1;
         let id = MessageId { counter: self.counter, arrived: now.wall.as_secs() as u32 };
-        let mut parcel = Parcel { id, file: None, buffer: Vec::new(), octets: 0 };
+        let mut parcel = Parcel { id, file: None, buffer: Vec::new() };
         if let Some(dir) = &self.maildir {
             let (secs, micros) = (now.wall.as_secs(), now.wall.as_micros().rem_euclid(1_000_000));
             let name = format!("{secs}.M{micros:06}P{}Q{}.mailflux", self.process, self.counter);
@@ -89,7 +88,6 @@ impl Parcel {
 
     /// Takes content.
     pub fn append(&mut self, octets: &[u8]) -> io::Result<()> {
-        self.octets += octets.len() as u64;
         if self.file.is_some() {
             self.buffer.extend_from_slice(octets);
             if self.buffer.len() >= BUFFER {

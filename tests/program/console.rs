@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::next::Next;
+use crate::next::{Act, Next, Stage};
 use crate::pty::{Running, Terminal};
 use crate::server::{Setup, free_address, program, run_to_end};
 use crate::{client::Client, wait_for};
@@ -347,4 +347,45 @@ fn attach_is_the_console_elsewhere() {
     // Nobody answers any more.
     let mut third = attach(&one);
     assert_eq!(third.ends(&mut one).code(), Some(69));
+}
+
+/// What was said of a message before this run is in no console's ring.
+#[test]
+fn what_is_followed_has_a_past() {
+    let next = Next::scripted(|moment| match moment.stage {
+        Stage::Rcpt => Act::Say("451 4.2.1 not yet\r\n".into()),
+        _ => Act::Usual,
+    });
+    let setup = Setup::new(next.address).set("queue.retry_min=1h");
+    let mut server = setup.start();
+    server.ehlo().mail("ann@example.org", &["bob@example.net"], "Subject: x\r\n\r\nbody\r\n");
+    wait_for("the deferral", || {
+        setup.say(&["show", "q1", "attempts"]).contains("deferred").then_some(())
+    });
+    server.signal("TERM");
+    server.wait();
+    let server = setup.start();
+
+    let mut terminal = Terminal::new(100, 90);
+    let mut command = program();
+    command.args(["attach", "--socket", "spool/control.sock"]).env("TERM", "xterm");
+    command.current_dir(setup.dir.path()).env("XDG_STATE_HOME", setup.dir.path());
+    let _attached = terminal.start(&mut command);
+    terminal.shows("FOLLOW");
+    terminal.send("follow q1\r");
+    let screen = terminal.shows("lines from before, then live");
+    for words in ["-> MAIL FROM:<ann@example.org>", "<- 451 4.2.1 not yet", "q1 accepted"] {
+        assert!(screen.contains(words), "{words}: {screen}");
+    }
+    // A start tries what is deferred.
+    let times = |screen: &str| screen.matches("deferred to=").count();
+    wait_for("the second attempt", || (times(&terminal.shows("q1")) == 2).then_some(()));
+    setup.say(&["retry", "q1"]);
+    wait_for("the third attempt", || (times(&terminal.shows("q1")) == 3).then_some(()));
+    terminal.send("clear\rfollow\rfollow i2\r");
+    wait_for("that session alone", || {
+        let screen = terminal.shows("<- 250 2.0.0 Ok: queued as");
+        (!screen.contains("not yet")).then_some(())
+    });
+    drop(server);
 }

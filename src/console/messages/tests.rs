@@ -45,6 +45,37 @@ fn at_least_ten_thousand_lines_and_no_more_than_that() {
 }
 
 #[test]
+fn the_past_of_what_is_followed_stands_before_the_live_lines() {
+    let mut messages = filled(6);
+    messages.set_filter(filter("follow i1"));
+    let past = vec![event(0, "i1", "p0"), event(0, "o9", "p1"), event(0, "i1", "p2")];
+    messages.set_past(past, 4);
+    assert_eq!(view(&messages, 9), "n4 p2 p1 p0");
+    messages.push_item(event(6, "i1", "n6"));
+    messages.push_item(event(7, "o2", "n7"));
+    assert_eq!(view(&messages, 3), "n6 n4 p2");
+    messages.scroll_up(3, 1);
+    assert_eq!((view(&messages, 9).as_str(), messages.news()), ("p1 p0", 3));
+    messages.scroll_up(99, 1);
+    assert_eq!(view(&messages, 9), "p0");
+    messages.scroll_down(2);
+    assert_eq!(view(&messages, 2), "p2 p1");
+    messages.scroll_down(9);
+    assert!(messages.follows());
+    let number = messages.all().next().map(|(number, _)| number).unwrap();
+    messages.go_to(number, 1);
+    assert_eq!(view(&messages, 9), "p1 p0");
+    messages.resume();
+    // The ring forgets its own oldest, never the past.
+    for i in 8..2 * CAPACITY as u64 {
+        messages.push_item(event(i, "i1", "x"));
+    }
+    assert_eq!(messages.all().count(), CAPACITY + 3);
+    messages.set_filter(filter("follow"));
+    assert_eq!(messages.all().count(), CAPACITY);
+}
+
+#[test]
 fn scrolling_leaves_the_end_and_comes_back() {
     let mut messages = filled(10);
     messages.scroll_up(4, 3);
@@ -149,8 +180,8 @@ fn expressions_see_what_is_known_of_the_session() {
 #[test]
 fn a_search_result_is_in_view() {
     let mut messages = filled(10);
-    messages.go_to(3, 2);
+    messages.go_to(FIRST + 3, 2);
     assert_eq!((view(&messages, 3).as_str(), messages.news()), ("n5 n4 n3", 4));
-    messages.go_to(9, 5);
+    messages.go_to(FIRST + 9, 5);
     assert_eq!((view(&messages, 1).as_str(), messages.news()), ("n9", 0));
 }

@@ -39,8 +39,8 @@ pub(super) enum Then {
     Explain(SessionId, Option<usize>),
     /// `show QID attempts`
     Attempts(u64),
-    /// `follow QID`
-    Follow(u64),
+    /// `follow ID|QID`
+    Follow(Follow),
     /// `export ID FORM FILE`
     Export(Recorded, Form, String),
     /// `report FILE QID`
@@ -251,9 +251,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 session_report(own, &found.parts, view).into()
             }
             Then::Explain(id, line) => in_session(id, line, found.own.as_ref())?.into(),
-            Then::Follow(counter) => {
-                let what = Follow::Message(counter);
-                Answer::Job(Job::follow_after(found.parts, what, &mut self.core.journal))
+            Then::Follow(what) => {
+                Answer::Job(Job::follow_after(found.all(), what, &mut self.core.journal))
             }
             Then::Attempts(counter) => self.show_attempts(counter, &found.parts)?.into(),
             Then::Report(file, counter) => self.report_message(file, counter, &found.parts)?,

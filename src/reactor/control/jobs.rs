@@ -17,7 +17,7 @@ use super::{Answer, Asker, Refusal};
 use crate::base::{Printable, Time};
 use crate::control::{Follow, MessageAction, Told, item_holds};
 use crate::explain::wrap;
-use crate::journal::{Conversation, Journal, Kept, render};
+use crate::journal::{Conversation, FeedItem, Journal, Kept, render};
 use crate::reactor::Reactor;
 use crate::reactor::net::Net;
 use crate::rules::Expr;
@@ -25,6 +25,9 @@ use crate::spool::Disk;
 
 /// Messages looked at in one slice: their envelopes may have to be read from the disk.
 const SLICE: usize = 128;
+
+/// Lines of one session's past that a console is told.
+const MAX_PAST: usize = 2000;
 
 /// Before a note under a followed line: its text stands under the line's text, as far as 80
 /// columns allow.
@@ -202,6 +205,15 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
             Job::Tutor(tutoring) => Ok(self.tutor(tutoring, id, json, asker)),
             Job::Probe(probing) => self.await_probe(probing, (id, json), asker),
+            // A console has the feed already, and narrows its own view.
+            Job::Follow(following) if asker.is_watching() => {
+                let items: Vec<FeedItem> = following.before.iter().flat_map(items_of).collect();
+                let said = format!("{} lines from before, then live", items.len());
+                asker.told.push_back(Told::Past { id, seq: following.reader.seq, items });
+                let lines = vec![Printable::new(said)];
+                asker.told.push_back(Told::Lines { id, lines });
+                Ok(true)
+            }
             Job::Follow(following) => {
                 tell_before(&std::mem::take(&mut following.before), (id, json), asker);
                 if let Some((items, dropped)) =
@@ -333,15 +345,21 @@ fn tell_before(parts: &[Conversation], (id, json): (u64, bool), asker: &mut Aske
     }
 }
 
+/// The last lines of a conversation, as a console shows them.
+fn items_of(part: &Conversation) -> impl Iterator<Item = FeedItem> {
+    let lines = &part.lines[part.lines.len().saturating_sub(MAX_PAST)..];
+    lines.iter().map(|line| FeedItem::of_kept(part.id, line))
+}
+
 /// Items become lines, or JSON values one after the other.
 fn tell_followed(
     following: &Following,
     (id, json): (u64, bool),
     asker: &mut Asker,
-    items: &[crate::journal::FeedItem],
+    items: &[FeedItem],
     dropped: u64,
 ) {
-    let holds = |item: &&crate::journal::FeedItem| match &following.what {
+    let holds = |item: &&FeedItem| match &following.what {
         Follow::All => true,
         Follow::Session(session) => item.session == Some(*session),
         Follow::Message(counter) => item.message.is_some_and(|m| m.counter == *counter),

@@ -300,7 +300,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 }
                 match follow {
                     Follow::Message(counter) => {
-                        self.find(Recorded::Message(counter), Then::Follow(counter))?
+                        self.find(Recorded::Message(counter), Then::Follow(follow))?
+                    }
+                    Follow::Session(id) => {
+                        self.find(Recorded::Session(id), Then::Follow(follow))?
                     }
                     follow => Answer::Job(Job::follow(follow, &mut self.core.journal)),
                 }
