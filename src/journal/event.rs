@@ -142,6 +142,8 @@ pub enum What<'a> {
         reply: &'a Reply,
         /// The next server.
         next: &'a str,
+        /// The host there and its address, when one was spoken to.
+        at: Option<(&'a str, SocketAddr)>,
     },
     /// A bounce or a notice about this message was queued.
     Bounced {

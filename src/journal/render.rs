@@ -148,8 +148,11 @@ pub fn octets(what: &What<'_>) -> Vec<u8> {
         What::Attempt { recipients, size } => {
             format!("attempt nrcpts={recipients} size={size}").into()
         }
-        What::Outcome { recipient, ending, reply, next } => {
-            let start = format!("{} to={} next={next}", ending.name(), path(Some(recipient)));
+        What::Outcome { recipient, ending, reply, next, at } => {
+            let mut start = format!("{} to={} next={next}", ending.name(), path(Some(recipient)));
+            if let Some((host, peer)) = at {
+                start += &format!(" host={host}[{}]:{}", peer.ip(), peer.port());
+            }
             with_reply(&start, reply)
         }
         What::Bounced { bounce, recipients } => {
@@ -268,8 +271,14 @@ mod tests {
             (What::Attempt { recipients: 2, size: 9 }, "attempt nrcpts=2 size=9"),
             (What::Refused { reply: &reply }, "refused: 550 5.1.1 no  / such user"),
             (
-                What::Outcome { recipient: &a, ending: Ending::Failed, reply: &reply, next: "mx" },
-                "failed to=<a@b> next=mx 550 5.1.1 no  / such user",
+                What::Outcome {
+                    recipient: &a,
+                    ending: Ending::Failed,
+                    reply: &reply,
+                    next: "mx",
+                    at: Some(("mx1", peer)),
+                },
+                "failed to=<a@b> next=mx host=mx1[192.0.2.7]:25 550 5.1.1 no  / such user",
             ),
             (What::Bounced { bounce: id, recipients: 1 }, "sender told by q1A about 1 recipient"),
             (What::Retired, "done"),

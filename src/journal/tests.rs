@@ -63,7 +63,7 @@ fn conversation(journal: &mut Journal) {
         journal,
         146,
         "o1",
-        What::Outcome { recipient: &to, ending, reply: &reply, next: "relay" },
+        What::Outcome { recipient: &to, ending, reply: &reply, next: "relay", at: None },
     );
 }
 

@@ -3,6 +3,7 @@
 //! Messages are named by their counters. What a session carries is not taken from it: holding and
 //! removing take effect when it comes back.
 
+use super::replies::Words;
 use super::server::State;
 use super::store::{Node, Part, Parts, Place, Then};
 use super::{Queue, ServerId};
@@ -106,7 +107,7 @@ impl Queue {
                     Place::Carried { .. } | Place::Failed { .. } => continue,
                 }
                 queue.make_failed(slot, false);
-                queue.tell_all(slot, why);
+                queue.tell_all(slot, &Words::new(why, None));
                 failed += queue.store[slot].parts.all().len();
             }
             failed

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::backoff::wait;
 use super::destinations::Destinations;
 use super::index::Index;
-use super::replies::Replies;
+use super::replies::{Replies, Words};
 use super::server::{Server, State};
 use super::store::{Node, Part, Parts, Place, Store, Then};
 use super::view::Counts;
@@ -50,6 +50,8 @@ pub struct Delivery {
     pub server: ServerId,
     /// Indexes of recipients in the envelope.
     pub recipients: Vec<u32>,
+    /// The host that it goes to, once that is known: whose words its outcomes are.
+    pub host: Option<String>,
     /// The how-manieth attempt this is, from 1.
     pub attempt: u32,
     slot: u32,
@@ -159,6 +161,7 @@ impl Queue {
             id: node.id(),
             server,
             recipients: node.parts.all().iter().map(|p| p.recipient).collect(),
+            host: None,
             attempt: u32::from(node.attempts) + 1,
             slot,
         })
@@ -191,8 +194,13 @@ impl Queue {
     /// (any refusal of greeting, EHLO, STARTTLS or AUTH; 421; 530 and its kin anywhere). `why` is
     /// its words, or ours. What a session carried is to be given back with [`Queue::finished`].
     pub fn failed(&mut self, server: ServerId, why: &Reply, now: Now) {
+        self.failed_at(server, None, why, now);
+    }
+
+    /// The same, when it is known which of its hosts said so.
+    pub fn failed_at(&mut self, server: ServerId, host: Option<&str>, why: &Reply, now: Now) {
         let server = &mut self.servers[usize::from(server.0)];
-        server.failed(why, &self.config, &mut self.rng, now.time);
+        server.failed(Words::new(why, host), &self.config, &mut self.rng, now.time);
     }
 
     /// A transaction came to its end; recipients without an outcome were not tried and are due
@@ -219,6 +227,7 @@ impl Queue {
         let server = &mut self.servers[usize::from(delivery.server.0)];
         let is_its_own = server.lost(delivery.id.counter);
         if is_its_own {
+            let why = Words::new(why, delivery.host.as_deref());
             server.failed(why, &self.config, &mut self.rng, now.time);
         }
         is_its_own
@@ -251,7 +260,9 @@ impl Queue {
         }
         self.counted(delivery.id.counter, |queue| {
             let Some(node) = queue.detach(delivery.slot) else { return };
-            let (deferred, failed, untried) = queue.sort_out(node.parts.all(), outcomes, rest);
+            let host = delivery.host.as_deref();
+            let (deferred, failed, untried) =
+                queue.sort_out(node.parts.all(), outcomes, rest, host);
             let part_of = |parts: Vec<Part>, attempts: u16| Node {
                 parts: Parts::new(parts),
                 place: Place::Held,
@@ -289,6 +300,7 @@ impl Queue {
         parts: &[Part],
         outcomes: &[Outcome],
         rest: &Rest<'_>,
+        host: Option<&str>,
     ) -> (Vec<Part>, Vec<Part>, Vec<Part>) {
         let (mut deferred, mut failed, mut untried) = (vec![], vec![], vec![]);
         let mut sorted: Vec<&Outcome> = outcomes.iter().collect();
@@ -313,7 +325,7 @@ impl Queue {
                 Ending::Deferred => &mut deferred,
                 Ending::Failed => &mut failed,
             };
-            list.push(Part { reply: Some(self.replies.keep(reply)), ..*part });
+            list.push(Part { reply: Some(self.replies.keep(reply, host)), ..*part });
         }
         (deferred, failed, untried)
     }
@@ -371,9 +383,9 @@ impl Queue {
     }
 
     /// Makes this the last that all recipients of a delivery were told.
-    pub(super) fn tell_all(&mut self, slot: u32, reply: &Reply) {
+    pub(super) fn tell_all(&mut self, slot: u32, words: &Words) {
         for part in self.store[slot].parts.all_mut() {
-            let old = part.reply.replace(self.replies.keep(reply));
+            let old = part.reply.replace(self.replies.keep(&words.reply, words.host.as_deref()));
             old.into_iter().for_each(|reply| self.replies.release(reply));
         }
     }

@@ -4,10 +4,10 @@
 use super::backoff::wait;
 use super::destinations::Destination;
 use super::rate::Bucket;
-use super::replies::shortened;
+use super::replies::Words;
 use super::store::Line;
 use super::{QueueConfig, ServerLimits};
-use crate::base::{Reply, Time};
+use crate::base::Time;
 
 /// So many different messages lost in a row are the server's fault, not theirs.
 pub(super) const LOSSES: usize = 3;
@@ -20,7 +20,7 @@ pub(super) struct Server {
     /// When the state was entered.
     pub(super) since: Time,
     /// Why it last failed; forgotten at the next successful EHLO.
-    pub(super) fault: Option<Reply>,
+    pub(super) fault: Option<Words>,
     /// Failures since the last transaction that came to its end.
     strikes: u32,
     /// Different messages lost in a row, by counter; fewer than [`LOSSES`].
@@ -126,12 +126,12 @@ impl Server {
     /// It cannot be reached, or it said so itself.
     pub(super) fn failed(
         &mut self,
-        why: &Reply,
+        why: Words,
         config: &QueueConfig,
         rng: &mut fastrand::Rng,
         now: Time,
     ) {
-        self.fault = Some(shortened(why));
+        self.fault = Some(why);
         match self.state {
             State::BackingOff { until } if now < until => {}
             State::Open { .. } | State::BackingOff { .. } => {

@@ -50,6 +50,8 @@ pub struct Reported {
     pub server: ServerId,
     /// The last that was heard of it, or of its server; cut to 512 octets.
     pub reply: Option<Reply>,
+    /// The host that said so, if it is known.
+    pub host: Option<String>,
     /// It did not fail: it was given up at [`expire`](super::QueueConfig::expire).
     pub expired: bool,
 }
@@ -208,11 +210,20 @@ impl Queue {
             let node = &self.store[slot];
             let part = node.parts.all()[at];
             if !part.delayed {
-                let reply = self.last_words(node, &part).cloned();
-                let (recipient, server) = (part.recipient, node.server);
-                told.push(Reported { recipient, server, reply, expired: false });
+                told.push(self.report_of(node, &part, false));
                 self.store[slot].parts.all_mut()[at].delayed = true;
             }
+        }
+    }
+
+    fn report_of(&self, node: &Node, part: &Part, expired: bool) -> Reported {
+        let words = self.last_words(node, part);
+        Reported {
+            recipient: part.recipient,
+            server: node.server,
+            reply: words.map(|words| words.reply.clone()),
+            host: words.and_then(|words| words.host.clone()),
+            expired,
         }
     }
 
@@ -222,12 +233,7 @@ impl Queue {
         if Time::from(due) > now.time {
             return;
         }
-        told.extend(node.parts.all().iter().map(|part| Reported {
-            recipient: part.recipient,
-            server: node.server,
-            reply: self.last_words(node, part).cloned(),
-            expired,
-        }));
+        told.extend(node.parts.all().iter().map(|part| self.report_of(node, part, expired)));
         let due = now.time.after(REPORT_AGAIN).into();
         self.store[slot].place = Place::Failed { expired, due };
     }

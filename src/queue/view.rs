@@ -1,5 +1,6 @@
 //! What can be seen of the queue, for `queue`, `status` and `next list`.
 
+use super::replies::Words;
 use super::server::State;
 use super::store::{Node, Part, Place};
 use super::{Queue, ServerId};
@@ -178,7 +179,7 @@ impl Queue {
             due,
             carried,
             waiting: server.deliveries - due - carried,
-            fault: server.fault.as_ref(),
+            fault: server.fault.as_ref().map(|words| &words.reply),
         }
     }
 
@@ -199,7 +200,7 @@ impl Queue {
             held: node.is_held(),
             carried: matches!(node.place, Place::Carried { .. }),
             attempts: u32::from(node.attempts),
-            last_reply: self.last_words(node, part),
+            last_reply: self.last_words(node, part).map(|words| &words.reply),
             next: match node.place {
                 Place::Ready { .. } => free,
                 Place::Waiting { due } => free.map(|free| free.max(due.into())),
@@ -209,7 +210,7 @@ impl Queue {
     }
 
     /// The last that was heard of a recipient, or of the server that it waits for.
-    pub(super) fn last_words(&self, node: &Node, part: &Part) -> Option<&Reply> {
+    pub(super) fn last_words(&self, node: &Node, part: &Part) -> Option<&Words> {
         let own = part.reply.map(|reply| self.replies.get(reply));
         let fault = self.servers[usize::from(node.server.0)].fault.as_ref();
         match node.place {

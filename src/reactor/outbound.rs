@@ -365,14 +365,20 @@ impl<S> Outbound<S> {
         }
     }
 
+    /// The host that it speaks with.
+    fn host_name(&self) -> Option<String> {
+        (!self.host.is_empty()).then(|| self.host.clone())
+    }
+
     fn carry(
         &mut self,
-        delivery: Delivery,
+        mut delivery: Delivery,
         transaction: Transaction,
         edit: Option<Edit>,
         now: Now,
     ) {
         self.messages += 1;
+        delivery.host = self.host_name();
         let (size, outcomes, relayed) = (transaction.size, vec![], vec![]);
         self.carrying = Some(Carrying { delivery, size, edit, outcomes, relayed });
         self.session.begin(transaction, now.time);
@@ -412,7 +418,8 @@ impl<S> Outbound<S> {
                     if relayed_without_dsn {
                         carrying.relayed.push((recipient, reply.clone()));
                     }
-                    core.outcome(self.id, carrying, recipient, (ending, &reply), now);
+                    let at = (&*self.host, self.peer);
+                    core.outcome((self.id, at), carrying, recipient, (ending, &reply), now);
                     carrying.outcomes.push(Outcome { recipient, ending, reply });
                 } else if let Purpose::Copy(copying) = &self.purpose {
                     core.copied(self.id, copying.id, recipient, (ending, &reply), now);
@@ -464,7 +471,8 @@ impl<S> Outbound<S> {
         if let Some(carrying) = self.carrying.take() {
             core.settle(carrying, Some(fault), now);
         }
-        core.connection_over((self.server, self.peer), fault, self.ready, now);
+        let at = (self.server, self.host_name(), self.peer);
+        core.connection_over(at, fault, self.ready, now);
         self.link.close(now.time);
     }
 

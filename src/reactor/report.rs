@@ -55,7 +55,7 @@ impl<D: Disk> Core<D> {
         relayed: Vec<(u32, Reply)>,
         now: Now,
     ) {
-        let remote = Some(self.remote(delivery.server));
+        let remote = Some(delivery.host.clone().unwrap_or_else(|| self.remote(delivery.server)));
         let told = |(recipient, reply)| Told {
             recipient,
             fate: Fate::Relayed,
@@ -72,7 +72,7 @@ impl<D: Disk> Core<D> {
             recipient: r.recipient,
             fate: fate(r),
             reply: r.reply.clone(),
-            remote: Some(self.remote(r.server)),
+            remote: Some(r.host.clone().unwrap_or_else(|| self.remote(r.server))),
         });
         told.collect()
     }

@@ -15,7 +15,7 @@ impl<D: Disk> Core<D> {
     /// repeats as little as can be.
     pub(super) fn outcome(
         &mut self,
-        session: SessionId,
+        (session, at): (SessionId, (&str, SocketAddr)),
         carrying: &Carrying,
         recipient: u32,
         (ending, reply): (Ending, &Reply),
@@ -27,7 +27,8 @@ impl<D: Disk> Core<D> {
         });
         if let Some(address) = address {
             let next = self.server(server).name.clone();
-            let what = What::Outcome { recipient: &address, ending, reply, next: &next };
+            let (recipient, next, at) = (&address, &*next, Some(at));
+            let what = What::Outcome { recipient, ending, reply, next, at };
             self.note(now, Some(session), Some(id), what);
         }
         // Of whom the sender is to be told, that is recorded when the notice is durable.
@@ -98,10 +99,15 @@ impl<D: Disk> Core<D> {
 
     /// A next server cannot be reached, or does not want us.
     pub(super) fn server_failed(&mut self, server: ServerId, why: &Reply, now: Now) {
+        self.server_failed_at(server, None, why, now);
+    }
+
+    /// The same, when it is known which of its hosts said so.
+    fn server_failed_at(&mut self, server: ServerId, host: Option<&str>, why: &Reply, now: Now) {
         if self.queue.takes_mail(server, now) {
             self.choose_anew();
         }
-        self.queue.failed(server, why, now);
+        self.queue.failed_at(server, host, why, now);
         self.tell_of_failure(server, why, now);
     }
 
@@ -115,7 +121,7 @@ impl<D: Disk> Core<D> {
     /// A connection to a next server is over: whose fault was it?
     pub(super) fn connection_over(
         &mut self,
-        (server, peer): (ServerId, SocketAddr),
+        (server, host, peer): (ServerId, Option<String>, SocketAddr),
         fault: &Fault,
         ready: bool,
         now: Now,
@@ -139,7 +145,7 @@ impl<D: Disk> Core<D> {
         if blames_server {
             let why = fault.reply().unwrap_or_else(no_words);
             if ready || !self.try_another(server, peer, (fault, &why), now) {
-                self.server_failed(server, &why, now);
+                self.server_failed_at(server, host.as_deref(), &why, now);
             }
         }
     }

@@ -218,7 +218,8 @@ impl<D: Disk> Core<D> {
             for (recipient, address) in addresses {
                 let ending = Ending::Failed;
                 if let Some(address) = address {
-                    let what = What::Outcome { recipient: &address, ending, reply, next: &next };
+                    let (recipient, next, at) = (&address, &*next, None);
+                    let what = What::Outcome { recipient, ending, reply, next, at };
                     self.note(now, None, Some(id), what);
                 }
                 outcomes.push(Outcome { recipient, ending, reply: reply.clone() });

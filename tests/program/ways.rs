@@ -454,3 +454,30 @@ fn ways_change_under_a_running_server() {
     let all = told + &setup.say(&["config", "get"]) + &setup.say(&["config", "diff"]);
     assert!(!(all + &server.log()).contains("open-sesame"));
 }
+
+/// A bounce, the log and `show attempts` name the host that spoke, not the domain (RFC 3464
+/// section 2.3.5).
+#[test]
+fn the_host_that_refused_is_named() {
+    let options = ["--mx-host=one.test,mx1.one.test,5", "--host-record=mx1.one.test,127.0.0.1"];
+    let Some(dns) = Dns::start(&options) else { return };
+    let refusing = Next::scripted(|moment| match moment.stage {
+        Stage::Rcpt => Act::Say("550 5.1.1 nobody\r\n".into()),
+        _ => Act::Usual,
+    });
+    let bounces = Next::new();
+    let setup = setup("mx", refusing.address, dns.address)
+        .set("routes.*=default")
+        .set("next_server.bounces.host=127.0.0.1")
+        .set(&format!("next_server.bounces.port={}", bounces.address.port()))
+        .set("routes.sender.test=bounces");
+    let server = setup.start();
+    submit(&server, &["b@one.test"], HELLO);
+    let told = bounces.wait(1)[0].text();
+    assert!(told.contains("Remote-MTA: dns; mx1.one.test\r\n"), "{told}");
+    assert!(told.contains("The answer of mx1.one.test:"), "{told}");
+    let at = format!("host=mx1.one.test[127.0.0.1]:{}", refusing.address.port());
+    assert!(server.log().contains(&at), "{}", server.log());
+    let attempts = setup.say(&["show", "q1", "attempts"]);
+    assert!(attempts.contains(&at), "{attempts}");
+}

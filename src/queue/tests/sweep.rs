@@ -53,7 +53,8 @@ fn a_failure_is_given_out_until_it_is_reported() {
     };
     let first = sweep(&mut q, at(0));
     assert_eq!(told(&first), [0, 1]);
-    let expected = Reported { recipient: 0, server: A, reply: Some(unknown()), expired: false };
+    let expected =
+        Reported { recipient: 0, server: A, host: None, reply: Some(unknown()), expired: false };
     assert_eq!((first.failed[0].id, &first.failed[0].recipients[0]), (id(1), &expected));
     // Not while it may still be under way, but for ever after.
     assert_eq!(told(&sweep(&mut q, at(30))), [0; 0]);
@@ -156,7 +157,8 @@ fn a_deferred_message_expires_and_a_held_one_does_not() {
     let end = sweep(&mut q, at(EXPIRE));
     assert_eq!(end.failed.len(), 1);
     assert_eq!(end.failed[0].id, id(1));
-    let expected = Reported { recipient: 0, server: A, reply: Some(busy()), expired: true };
+    let expected =
+        Reported { recipient: 0, server: A, host: None, reply: Some(busy()), expired: true };
     assert_eq!(end.failed[0].recipients, [expected]);
     assert_eq!(q.take(A), None, "it is not tried any more");
     assert_eq!(q.counts(), Counts { messages: 2, deferred: 0, held: 1 });
@@ -179,7 +181,8 @@ fn mail_for_a_dead_or_paused_server_expires_with_the_servers_fault() {
         }
         assert_eq!(sweep(&mut q, at(EXPIRE - 1)).failed, []);
         let end = sweep(&mut q, at(EXPIRE + 20));
-        let expected = Reported { recipient: 0, server: A, reply: Some(down()), expired: true };
+        let expected =
+            Reported { recipient: 0, server: A, host: None, reply: Some(down()), expired: true };
         assert_eq!(end.failed[0].recipients, [expected]);
         assert_eq!(q.connections_wanted(A, 0, at(EXPIRE + 20)), 0);
         q.reported(1, &[0]);
@@ -241,7 +244,8 @@ fn delays_for_a_dead_server_are_told_with_its_fault_and_never_when_off() {
         sweep(&mut q, at(5 * HOUR)).late
     };
     let told = dead(config().delay_notice);
-    let expected = Reported { recipient: 0, server: A, reply: Some(down()), expired: false };
+    let expected =
+        Reported { recipient: 0, server: A, host: None, reply: Some(down()), expired: false };
     assert_eq!(told, [Report { id: id(1), recipients: vec![expected] }]);
     assert_eq!(dead(None), []);
 }
