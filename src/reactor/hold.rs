@@ -20,7 +20,7 @@ use super::inbound::{After, Inbound};
 use super::link::{Input, Link};
 use super::net::Net;
 use super::outbound::Outbound;
-use crate::base::{Now, Printable, Recipient, Reply, SessionId, Time, show_duration};
+use crate::base::{Now, Printable, Recipient, Reply, SessionId, Time, cause, show_duration};
 use crate::journal::What;
 use crate::rules::{
     At, Breakpoints, Faults, MAX_HEADER, Moment, Place, Rcpts, longest_hold, may_say, patience,
@@ -582,7 +582,7 @@ impl<S> Outbound<S> {
             // Its last words are heard before anything is said.
             Behind::EndedAfterInput => drop(self.let_go(core, &Release::PeerEnded, now)),
             Behind::Gone => self.lost(core, now, "the next server closed it while it was held"),
-            Behind::Broken(e) => self.lost(core, now, &e.to_string()),
+            Behind::Broken(e) => self.lost(core, now, &cause(&e)),
         }
         None
     }

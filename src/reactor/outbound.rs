@@ -178,7 +178,7 @@ impl<S> Outbound<S> {
                     Ok(None) => continue,
                     Ok(Some(after)) => return after,
                     Err(Broken::Socket(e)) => {
-                        self.lost(core, now, &e.to_string());
+                        self.lost(core, now, &cause(&e));
                         continue;
                     }
                     Err(Broken::Spool(e)) => {
@@ -189,7 +189,7 @@ impl<S> Outbound<S> {
                 }
             }
             if let Err(e) = self.link.flush(net) {
-                self.lost(core, now, &e.to_string());
+                self.lost(core, now, &cause(&e));
                 continue;
             }
             if std::mem::take(&mut self.busy) {
@@ -214,7 +214,7 @@ impl<S> Outbound<S> {
                 }
                 Ok(Input::Dry) => {}
                 Ok(Input::End) => self.lost(core, now, "the next server closed the connection"),
-                Err(e) => self.lost(core, now, &e.to_string()),
+                Err(e) => self.lost(core, now, &cause(&e)),
             }
         }
         if self.link.wind_down(net, now.time, scratch) {

@@ -10,7 +10,7 @@ use super::net::Net;
 use super::outbound::{EARLY, Outbound};
 use super::shares::Share;
 use super::source::Source;
-use crate::base::Now;
+use crate::base::{Now, cause};
 use crate::journal::{Side, What};
 use crate::smtp::client::Mode;
 use crate::smtp::data::DotEncoder;
@@ -130,7 +130,7 @@ impl<S> Outbound<S> {
                     return After::Again;
                 }
                 Err(e) => {
-                    self.lost(core, now, &e.to_string());
+                    self.lost(core, now, &cause(&e));
                     return After::Again;
                 }
             }

@@ -200,6 +200,21 @@ fn slow_and_long_replies_are_read() {
 }
 
 /// One next server that never answers does not stop the service.
+/// Such words reach senders, in bounces: without the numbers of this system.
+#[test]
+fn a_connection_that_breaks_is_told_in_words() {
+    let next = Next::scripted(|moment| match moment.stage {
+        Stage::Rcpt => Act::Reset,
+        _ => Act::Usual,
+    });
+    let setup = eager(next.address);
+    let _server = setup.start();
+    submit(&setup, &["b@example.net"]);
+    let told = || setup.json(&["queue"])["messages"][0]["recipients"][0]["last_reply"].clone();
+    let told = wait_for("the fault", || told().as_str().map(str::to_owned));
+    assert_eq!(told, "451 4.4.2 connection lost: connection reset by peer");
+}
+
 #[test]
 fn silent_next_server_stops_nobody() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
