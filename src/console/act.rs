@@ -232,10 +232,13 @@ impl Console {
             (_, Ok(Command::Mark(text))) => self.messages.push_mark(at, Printable::new(text)),
             (_, Ok(Command::Pause)) => self.messages.pause(),
             (_, Ok(Command::Resume)) => self.messages.resume(),
-            (_, Ok(Command::Follow(follow))) => {
-                let has_past = matches!(follow, Follow::Session(_) | Follow::Message(_));
-                self.messages.set_filter(follow.into());
-                if has_past {
+            (_, Ok(Command::Follow { what, notes })) => {
+                self.notes = notes.unwrap_or(self.notes);
+                let has_past = matches!(what, Follow::Session(_) | Follow::Message(_));
+                self.messages.set_filter(what.into());
+                if let (Some(on), false) = (notes, has_past) {
+                    self.ask(if on { "annotate on" } else { "annotate off" });
+                } else if has_past {
                     self.ask(line);
                 }
             }

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use crate::base::{Printable, SessionId};
 use crate::control::{ADD_LIST_DELETE, Hello, VERBS, Verb};
+use crate::explain;
 use crate::journal::FeedItem;
 use crate::rules::expr::FIELD_NAMES;
 use crate::rules::filter::{ACTIONS, KEYS};
-use crate::rules::{At, FAULT_KEYS};
+use crate::rules::{At, FAULT_KEYS, fault_value};
 
 /// Ids that are remembered, of each kind.
 const MAX_IDS: usize = 64;
@@ -117,8 +118,42 @@ pub fn complete(before: &str, names: &Names) -> Completion {
             None => vec![],
         },
     };
-    candidates.retain(|candidate| candidate.starts_with(cut.word));
+    if let Some(verb) = cut.words.first().and_then(|first| verb(first)) {
+        if verb.name == "explain" && cut.words.len() == 1 {
+            candidates.extend(explained(cut.word, names));
+        }
+    }
+    let is_begun = |candidate: &String| {
+        let start = candidate.get(..cut.word.len());
+        match cut.words.first() {
+            // The book is read in any case.
+            Some(_) if candidates_mind_no_case(&cut) => {
+                start.is_some_and(|start| start.eq_ignore_ascii_case(cut.word))
+            }
+            _ => start == Some(cut.word),
+        }
+    };
+    candidates.retain(is_begun);
     Completion { from: before.chars().count() - cut.word.chars().count(), candidates }
+}
+
+fn candidates_mind_no_case(cut: &Cut<'_>) -> bool {
+    cut.words.first().and_then(|first| verb(first)).is_some_and(|verb| verb.name == "explain")
+}
+
+/// What can be explained: the words of the book, settings, commands. Not before something is
+/// written: they are too many.
+fn explained(word: &str, names: &Names) -> Vec<String> {
+    if word.is_empty() {
+        return vec![];
+    }
+    let book = explain::entries().iter().map(|entry| entry.key);
+    let verbs = VERBS.iter().map(|verb| verb.name);
+    let known = book.chain(verbs).filter(|name| !name.contains(' ')).map(str::to_owned);
+    let mut all: Vec<String> = known.chain(names.settings.iter().cloned()).collect();
+    all.sort_by_key(|name| name.to_ascii_lowercase());
+    all.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
+    all
 }
 
 /// What may follow a verb and these words, by its form: `ID`, `QID`, `SECTION.KEY`, `VERB`, `NAME`
@@ -220,6 +255,11 @@ pub fn hint(line: &str) -> Option<String> {
         return None;
     }
     if let Some(verb) = verb(first) {
+        if let (Some((key, _)), "fault") = (cut.word.split_once('='), verb.name) {
+            if let Some(value) = fault_value(key) {
+                return Some(format!("{key}=  {value}"));
+            }
+        }
         return Some(format!("{}  ({})", verb.usage, verb.help));
     }
     let begun = VERBS.iter().filter(|verb| verb.name.starts_with(first));
@@ -293,6 +333,10 @@ mod tests {
             ("break add at rcpt l", "break add at rcpt leg="),
             ("break add at rcpt leg=in l", "break add at rcpt leg=in l"),
             ("fault add dot c", "fault add dot c| cut= count="),
+            ("explain greyl", "explain greylisting "),
+            ("explain starttl", "explain STARTTLS "),
+            ("explain queue.in", "explain queue.interval "),
+            ("explain ", "explain | i8 i7 o3"),
             ("fault add st", "fault add starttls "),
             ("filter add re", "filter add re| reject redirect"),
             ("filter add route v", "filter add route via="),

@@ -39,8 +39,13 @@ pub enum Command {
         /// How to show it.
         view: SessionView,
     },
-    /// `follow [ID|where E]`; without anything: all again.
-    Follow(Follow),
+    /// `follow [notes=on|off] [ID|where E]`; without anything: all again.
+    Follow {
+        /// What is shown.
+        what: Follow,
+        /// With a note on each line; else as `annotate` says.
+        notes: Option<bool>,
+    },
     /// `mark [TEXT]`
     Mark(String),
     /// `pause`

@@ -19,6 +19,10 @@ fn expr(source: &str) -> Expr {
     Expr::parse(source).unwrap()
 }
 
+fn follow(what: Follow, notes: Option<bool>) -> Command {
+    Command::Follow { what, notes }
+}
+
 #[test]
 fn every_form() {
     let minutes = |m: u64| Some(Duration::from_secs(m * 60));
@@ -38,10 +42,11 @@ fn every_form() {
         ("session i7 ladder", Command::Session { id: i7, view: SessionView::Ladder }),
         ("session i7 raw", Command::Session { id: i7, view: SessionView::Raw }),
         ("session i7 hex", Command::Session { id: i7, view: SessionView::Hex }),
-        ("follow", Command::Follow(Follow::All)),
-        ("follow i7", Command::Follow(Follow::Session(i7))),
-        ("follow q1A", Command::Follow(Follow::Message(26))),
-        ("follow where reply >= 400", Command::Follow(Follow::Where(expr("reply >= 400")))),
+        ("follow", follow(Follow::All, None)),
+        ("follow notes=on", follow(Follow::All, Some(true))),
+        ("follow i7", follow(Follow::Session(i7), None)),
+        ("follow notes=off q1A", follow(Follow::Message(26), Some(false))),
+        ("follow where reply >= 400", follow(Follow::Where(expr("reply >= 400")), None)),
         ("mark", Command::Mark(String::new())),
         ("mark here  it \"is  now\"", Command::Mark("here it is  now".into())),
         ("pause", Command::Pause),

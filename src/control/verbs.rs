@@ -89,9 +89,9 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "follow",
-        usage: "follow [ID|where EXPR]",
+        usage: "follow [notes=on|off] [ID|where EXPR]",
         help: "show only a session, a message or what an expression holds for; alone: all",
-        objects: &["where"],
+        objects: &["where", "notes="],
         parse: follow,
     },
     Verb {
@@ -396,16 +396,28 @@ fn session(args: &mut Args<'_>) -> Result<Command, CommandError> {
 }
 
 fn follow(args: &mut Args<'_>) -> Result<Command, CommandError> {
+    let notes = follow_notes(args)?;
     if let Some(filter) = args.filter()? {
-        return Ok(Command::Follow(Follow::Where(filter)));
+        return Ok(Command::Follow { what: Follow::Where(filter), notes });
     }
     if args.is_empty() {
-        return Ok(Command::Follow(Follow::All));
+        return Ok(Command::Follow { what: Follow::All, notes });
     }
-    Ok(Command::Follow(match args.recorded()? {
+    let what = match args.recorded()? {
         Recorded::Session(id) => Follow::Session(id),
         Recorded::Message(counter) => Follow::Message(counter),
-    }))
+    };
+    Ok(Command::Follow { what, notes })
+}
+
+fn follow_notes(args: &mut Args<'_>) -> Result<Option<bool>, CommandError> {
+    let [notes] = args.pairs(["notes"])?;
+    let read = |text: &str| match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    };
+    notes.map(|notes| notes.read("on or off", read)).transpose()
 }
 
 fn tutor(args: &mut Args<'_>) -> Result<Command, CommandError> {

@@ -7,7 +7,7 @@ use super::hops::Hop;
 use super::lines::{End, Region};
 use super::lint::{Facts, Finding, Severity};
 use super::mime::Part;
-use super::{Printable, Report, headers, hops, lint, mime_tree};
+use super::{HeaderField, Printable, Report, headers, hops, lint, mime_tree};
 use crate::base::{BodyType, Envelope, Ret, Wall, show_duration};
 
 /// Octets shown of a value.
@@ -80,6 +80,11 @@ pub fn envelope_report(envelope: &Envelope, arrived: Wall, size: u64) -> Report 
     Report { json, lines }
 }
 
+/// Before the lines of a field that continue it.
+const FOLD: &str = "        ";
+/// Lines of one field that are shown.
+const MAX_FOLDS: usize = 40;
+
 /// `show QID headers`.
 pub fn headers_report(content: &[u8], cut: bool) -> Report {
     let fields = headers(content);
@@ -90,14 +95,42 @@ pub fn headers_report(content: &[u8], cut: bool) -> Report {
         })
     });
     let json = json!({ "cut": cut, "fields": rows.collect::<Vec<Value>>() });
-    let line = |name: &[u8], value: &[u8]| format!("{}: {}", show(name), show(value));
-    let mut lines: Vec<String> =
-        fields.iter().map(|field| line(field.name, &field.decoded())).collect();
+    let mut lines: Vec<String> = Vec::new();
+    for field in &fields {
+        let mut head = format!("{}: ", show(field.name));
+        let mut parts = folded(field);
+        let more = parts.len().saturating_sub(MAX_FOLDS);
+        parts.truncate(MAX_FOLDS);
+        for part in parts {
+            lines.push(format!("{head}{}", show(&part)).trim_end().to_owned());
+            head = FOLD.to_owned();
+        }
+        if more > 0 {
+            lines.push(format!("{FOLD}… and {more} lines more"));
+        }
+    }
     if fields.is_empty() {
         lines.push("no header fields".into());
     }
     say_cut(&mut lines, cut, content.len());
     Report { json, lines }
+}
+
+/// The lines of a field, without what folds them (RFC 5322 section 2.2.3), tabs as blanks. Encoded
+/// words may stand in several lines and mean something together: then it is one.
+fn folded(field: &HeaderField<'_>) -> Vec<Vec<u8>> {
+    let is_encoded = field.value.windows(2).any(|pair| pair == b"=?");
+    let text = if is_encoded { field.decoded() } else { field.value.to_vec() };
+    let blanks = |line: &[u8]| {
+        let line = line.trim_ascii();
+        line.iter().map(|b| if *b == b'\t' { b' ' } else { *b }).collect::<Vec<u8>>()
+    };
+    let mut parts: Vec<Vec<u8>> = text.split(|b| *b == b'\n').map(blanks).collect();
+    // An empty first line is that of a field whose text begins below its name.
+    if parts.len() > 1 && parts[0].is_empty() {
+        parts.remove(0);
+    }
+    parts
 }
 
 /// `show QID mime`.

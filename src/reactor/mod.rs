@@ -129,8 +129,6 @@ pub struct Reactor<N: Net, D: Disk> {
     traces: Vec<&'static str>,
     /// What `confirm` of a `ctl` would do: each is a connection of its own.
     confirm: Option<control::Confirm>,
-    /// Each `ctl follow` from now on has notes.
-    annotates_ctl: bool,
 }
 
 impl<N: Net, D: Disk> Reactor<N, D> {
@@ -164,7 +162,6 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             played: Vec::new(),
             traces: Vec::new(),
             confirm: None,
-            annotates_ctl: false,
         }
     }
 

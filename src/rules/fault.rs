@@ -65,6 +65,23 @@ pub struct Fault {
 pub const FAULT_KEYS: [&str; 10] =
     ["reply", "delay", "rate", "cut", "no", "odds", "count", "for", "seed", "leg"];
 
+/// What the value of one of [`FAULT_KEYS`] is, for people who write it.
+pub fn fault_value(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "reply" => "this instead of the right reply: \"451 4.3.0 try later\"",
+        "delay" => "wait so long first, up to 1h: 5s",
+        "rate" => "octets in a second from there on, both ways: 10, 5K",
+        "cut" => "close the connection after so many octets more: 0, 10K",
+        "no" => "what EHLO does not offer, or ehlo itself: starttls",
+        "odds" => "in how many of the cases: 10%, 0.5%",
+        "count" => "how often at most: 5",
+        "for" => "how long the rule lives: 10m",
+        "seed" => "the same number makes the same choices: 7",
+        "leg" => "in, out or sink; else both legs of the relay",
+        _ => return None,
+    })
+}
+
 impl Fault {
     /// Makes a rule of the values of [`FAULT_KEYS`], as they are written. The error has the key
     /// that is wrong; none when something is missing.

@@ -19,7 +19,7 @@ mod relay;
 pub use aliases::Aliases;
 pub use breakpoint::{Breakpoint, Breakpoints, MAX_BREAKPOINTS, longest_hold, patience};
 pub use expr::{Expr, ExprError, FIELD_NAMES, Field, Fields, MAX_HEADER, Rcpts};
-pub use fault::{Active, Effect, FAULT_KEYS, Fault, Faults, MAX_FAULTS, Struck};
+pub use fault::{Active, Effect, FAULT_KEYS, Fault, Faults, MAX_FAULTS, Struck, fault_value};
 pub use moment::{At, Moment, Place, may_say};
 pub use named::Named;
 pub use relay::{Relay, Ruling};

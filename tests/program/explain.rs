@@ -105,8 +105,10 @@ fn followed_lines_have_notes_for_those_who_ask() {
     let next = Next::new();
     let setup = Setup::new(next.address);
     let server = setup.start();
-    assert!(setup.say(&["annotate", "on"]).contains("with notes in each 'ctl follow'"));
-    let line = "follow where verb == rcpt";
+    // What one `ctl` says holds for no other.
+    assert!(setup.say(&["annotate", "on"]).contains("with notes here, and to nobody else"));
+    let mut plain = asks(&setup, "{\"ask\":\"run\",\"line\":\"follow where verb == rcpt\"}\n");
+    let line = "follow notes=on where verb == rcpt";
     let mut told = asks(&setup, &format!("{{\"ask\":\"run\",\"line\":\"{line}\"}}\n"));
     // It listens once an event of its own connection could be told; others may come before.
     let found = loop {
@@ -118,5 +120,6 @@ fn followed_lines_have_notes_for_those_who_ask() {
     };
     assert!(found[0].as_str().unwrap().ends_with("-> RCPT TO:<bob@example.net>"), "{found}");
     assert_eq!(found[1].as_str().unwrap().trim_start(), BREACH, "{found}");
-    setup.say(&["annotate", "off"]);
+    let found = plain.find(|told| !told["lines"].is_null()).unwrap();
+    assert!(!found.to_string().contains(BREACH), "{found}");
 }

@@ -28,7 +28,7 @@ fn view(messages: &Messages, count: usize) -> String {
 
 fn filter(line: &str) -> Filter {
     match Command::parse(line) {
-        Ok(Command::Follow(follow)) => follow.into(),
+        Ok(Command::Follow { what, .. }) => what.into(),
         other => panic!("{other:?}"),
     }
 }

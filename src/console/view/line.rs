@@ -53,7 +53,9 @@ impl Line {
         wrap_to(columns.saturating_sub(indent), &mut rows, "", note);
         if rows.len() > NOTE_ROWS {
             rows.truncate(NOTE_ROWS);
-            rows.iter_mut().skip(NOTE_ROWS - 1).for_each(|row| row.push_str(" ..."));
+            if let Some(row) = rows.last_mut() {
+                cut_note(row, columns.saturating_sub(indent), look);
+            }
         }
         if wide {
             let at = indent.max(taken + 2);
@@ -155,6 +157,20 @@ impl Line {
             }
         }
     }
+}
+
+/// Ends a note that has more to say than there is room for.
+fn cut_note(row: &mut String, room: usize, look: Look) {
+    let more = if look.utf8 { " …" } else { " ..." };
+    let fits = |row: &str| row.chars().map(width).sum::<usize>() + more.chars().count() <= room;
+    while !fits(row) {
+        match row.rfind(' ') {
+            Some(at) => row.truncate(at),
+            None if row.pop().is_some() => {}
+            None => break,
+        }
+    }
+    row.push_str(more);
 }
 
 /// Text as it can be shown: what the terminal cannot show is written as an escape.

@@ -291,7 +291,8 @@ impl Analyst {
             value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0)
         };
         let (recipients, size) = (number("nrcpts="), number("size="));
-        self.senders.add(from.0.as_bytes(), 1, [size, recipients, 0, 0]);
+        let name = if from.0.is_empty() { "<>" } else { from.0 };
+        self.senders.add(name.as_bytes(), 1, [size, recipients, 0, 0]);
         self.sizes.add(size);
         self.octets += size;
         self.minute(entry.line.at, |minute| minute.accepted += 1);

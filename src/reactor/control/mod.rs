@@ -294,18 +294,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Command::Session { id, view } => {
                 self.find(Recorded::Session(id), Then::Session(id, view))?
             }
-            Command::Follow(follow) => {
-                if self.annotates_ctl && !asker.is_watching() {
-                    self.give_notes(asker, true);
+            Command::Follow { what, notes } => {
+                if let Some(notes) = notes {
+                    self.give_notes(asker, notes);
                 }
-                match follow {
+                match what {
                     Follow::Message(counter) => {
-                        self.find(Recorded::Message(counter), Then::Follow(follow))?
+                        self.find(Recorded::Message(counter), Then::Follow(what))?
                     }
-                    Follow::Session(id) => {
-                        self.find(Recorded::Session(id), Then::Follow(follow))?
-                    }
-                    follow => Answer::Job(Job::follow(follow, &mut self.core.journal)),
+                    Follow::Session(id) => self.find(Recorded::Session(id), Then::Follow(what))?,
+                    what => Answer::Job(Job::follow(what, &mut self.core.journal)),
                 }
             }
             Command::Mark(text) => {

@@ -97,6 +97,21 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 }
 
+/// The verbs by what they are about: so `help` fits on a small screen.
+const SUBJECTS: [(&str, &[&str]); 8] = [
+    ("server", &["help", "status", "stats", "config", "log", "trace", "quit"]),
+    ("sessions", &["sessions", "session", "follow", "mark", "pause", "resume"]),
+    (
+        "queue",
+        &["queue", "show", "hold", "release", "retry", "bounce", "delete", "flush", "confirm"],
+    ),
+    ("next servers", &["next", "resend"]),
+    ("rules", &["filter", "check"]),
+    ("debugger", &["break", "step", "go", "reply", "drop", "delay", "fault"]),
+    ("recordings", &["analyse", "report", "export", "replay"]),
+    ("learning", &["explain", "annotate", "tutor"]),
+];
+
 /// `help [VERB]`
 pub(super) fn help(verb: Option<&str>) -> Report {
     let shown = VERBS.iter().filter(|v| verb.is_none_or(|name| v.name == name));
@@ -105,11 +120,31 @@ pub(super) fn help(verb: Option<&str>) -> Report {
     let lines = match verb.and_then(find) {
         Some(verb) => vec![verb.usage.to_owned(), format!("    {}", verb.help)],
         None => {
-            let line = |v: &crate::control::Verb| format!("{:<9} {}", v.name, v.help);
-            let mut lines: Vec<String> = VERBS.iter().map(line).collect();
-            lines.push("Verbs may be shortened. 'help VERB' shows the form of one.".into());
+            let line =
+                |(subject, verbs): &(&str, &[&str])| format!("{subject:<13}{}", verbs.join("  "));
+            let mut lines: Vec<String> = SUBJECTS.iter().map(line).collect();
+            lines.push("'help VERB' says what one does, and its form. Tab completes, and".into());
+            lines.push("verbs may be shortened. 'explain WORD' knows all words of SMTP.".into());
             lines
         }
     };
     Report { json: json!({ "verbs": rows }), lines }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_has_each_verb_once_and_fits_on_a_small_screen() {
+        let mut told: Vec<&str> =
+            SUBJECTS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let mut verbs: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
+        told.sort_unstable();
+        verbs.sort_unstable();
+        assert_eq!(told, verbs);
+        let lines = help(None).lines;
+        assert!(lines.len() < 16 && lines.iter().all(|line| line.len() < 80), "{lines:#?}");
+        assert!(help(Some("queue")).lines.len() == 2);
+    }
 }

@@ -104,21 +104,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         }
     }
 
-    /// `annotate on|off`. A console has notes of its own; what `ctl` says holds for each `ctl
-    /// follow` after it, since each `ctl` is a connection of its own.
+    /// `annotate on|off`. Each asker has notes of its own: a console for as long as it is there,
+    /// other connections to the control socket for what they follow.
     pub(super) fn annotate(&mut self, on: bool, asker: &mut Asker) -> Report {
-        let whose = if asker.is_watching() {
-            self.give_notes(asker, on);
-            "in this console"
-        } else {
-            self.annotates_ctl = on;
-            "in each 'ctl follow' from now on"
-        };
+        self.give_notes(asker, on);
         let how = if on { "with notes" } else { "without notes" };
-        Report {
-            json: json!({ "annotate": on }),
-            lines: vec![format!("lines are shown {how} {whose}")],
+        let mut lines = vec![format!("lines are shown {how} here, and to nobody else")];
+        if on && !asker.is_watching() {
+            lines.push("'ctl' is over now: 'ctl follow notes=on' follows with notes".to_owned());
         }
+        Report { json: json!({ "annotate": on }), lines }
     }
 
     /// Gives notes to an asker, or no more.
