@@ -103,6 +103,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         // A connection that ended makes room for another in the same tick.
         self.bury();
         self.dispatch();
+        let synced = synced + self.prepare(!synced.is_zero());
         self.ask_names();
         self.run_commands();
         self.tell_watchers();
@@ -370,6 +371,17 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let took = self.now.time.since(before);
         self.gathering.over(took);
         took
+    }
+
+    /// Files for coming commits, now that those of this one have their replies; says how long the
+    /// disk took.
+    fn prepare(&mut self, committed: bool) -> Duration {
+        if !committed || !self.core.spool.prepare() {
+            return Duration::ZERO;
+        }
+        let before = self.now.time;
+        self.now = self.net.now();
+        self.now.time.since(before)
     }
 
     fn turns_of_committed(&mut self) {

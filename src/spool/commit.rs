@@ -1,8 +1,9 @@
 //! The group commit: all messages that finished in a tick become durable together.
 //!
 //! 1. Each large message: the rest of it, its first line, flush; then its name in `queue/`.
-//! 2. All small ones: one new file, one write, flush.
-//! 3. One flush of the folder. Only now anything is true (I1).
+//! 2. All small ones: one file, one write, flush. A file that was [prepared](super::prepared) has
+//!    a durable name already: its messages are true now (I1).
+//! 3. One flush of the folder, if there are new names. Only now those are true.
 //! 4. The index.
 //!
 //! Whatever fails on the way is removed, not repeated (I2), and its messages are refused.
@@ -22,9 +23,11 @@ use crate::base::MessageId;
 /// A batch is not longer than this, so that places in it have 32 bits.
 const MAX_BATCH: usize = 256 << 20;
 
-/// A file whose content is durable while its name is not yet.
+/// A file whose content is durable.
 struct Written<F> {
     name: FileName,
+    /// Its name is durable, too.
+    named: bool,
     file: F,
     /// Its messages, by their place in the commit.
     members: Vec<usize>,
@@ -41,20 +44,22 @@ impl<D: Disk> Spool<D> {
         let mut written = self.seal_streams(&mut all);
         self.write_batches(&mut all, &mut written);
         let mut places = vec![None; all.len()];
-        if !written.is_empty() {
+        if written.iter().any(|file| !file.named) {
             match self.disk.sync_dir(Dir::Queue) {
                 Ok(()) => {
                     // It also made durable what was removed before.
                     self.unsettled.names = false;
                     self.trouble = None;
-                    written.into_iter().for_each(|file| self.place(&all, file, &mut places));
                 }
                 Err(e) => {
                     let fault = Fault::new("flush", "queue", &e);
-                    self.give_up(&mut all, written, &fault);
+                    let (named, rest) = written.into_iter().partition(|file| file.named);
+                    written = named;
+                    self.give_up(&mut all, rest, &fault);
                 }
             }
         }
+        written.into_iter().for_each(|file| self.place(&all, file, &mut places));
         if self.ids.is_low() && self.trouble.is_none() {
             if let Err(fault) = self.reserve() {
                 self.fail(&fault);
@@ -91,7 +96,7 @@ impl<D: Disk> Spool<D> {
                 self.fail(&fault);
                 self.spoil(incoming, fault.into());
             } else if let Some(Stream { file, name, .. }) = incoming.stream.take() {
-                written.push(Written { name, file, members: vec![member] });
+                written.push(Written { name, named: false, file, members: vec![member] });
             }
         }
         written
@@ -147,11 +152,20 @@ impl<D: Disk> Spool<D> {
         members: Vec<usize>,
         written: &mut Vec<Written<D::File>>,
     ) {
-        let name = FileName::batch(all[members[0]].id());
+        let first = all[members[0]].id();
         let parts = members.iter().map(|member| IoSlice::new(&all[*member].record));
         let mut parts: Vec<IoSlice<'_>> = parts.collect();
-        match self.write_file(name, &mut parts) {
-            Ok(file) => written.push(Written { name, file, members }),
+        let prepared = self.prepared.next(first, self.now);
+        let named = prepared.is_some();
+        let (name, result) = match prepared {
+            Some((name, file)) => (name, self.fill(name, file, &mut parts)),
+            None => {
+                let name = FileName::batch(first);
+                (name, self.write_file(name, &mut parts))
+            }
+        };
+        match result {
+            Ok(file) => written.push(Written { name, named, file, members }),
             Err(fault) => {
                 self.fail(&fault);
                 for member in members {
@@ -176,8 +190,19 @@ impl<D: Disk> Spool<D> {
             }
             other => other,
         };
+        let file = created.map_err(|e| Fault::new("make", Dir::Queue.path(&text), &e))?;
+        self.fill(name, file, parts)
+    }
+
+    /// Writes and flushes an empty file in `queue/`. After a failure it is removed.
+    fn fill(
+        &mut self,
+        name: FileName,
+        mut file: D::File,
+        parts: &mut [IoSlice<'_>],
+    ) -> Result<D::File, Fault> {
+        let text = name.to_string();
         let fault = |action| move |e| Fault::new(action, Dir::Queue.path(&name.to_string()), &e);
-        let mut file = created.map_err(fault("make"))?;
         let mut done = self.disk.append(&mut file, parts).map_err(fault("write"));
         if done.is_ok() {
             done = self.disk.sync_data(&file).map_err(fault("flush"));
@@ -198,7 +223,7 @@ impl<D: Disk> Spool<D> {
         fault: &Fault,
     ) {
         self.fail(fault);
-        for Written { name, file, members } in written {
+        for Written { name, file, members, .. } in written {
             drop(file);
             self.discard(Dir::Queue, name.to_string());
             for member in members {
@@ -214,7 +239,7 @@ impl<D: Disk> Spool<D> {
         written: Written<D::File>,
         places: &mut [Option<(u32, u32)>],
     ) {
-        let Written { name, file, members } = written;
+        let Written { name, file, members, .. } = written;
         let bounces = members.iter().any(|member| all[*member].envelope().bounce_of.is_some());
         let total = members.len() as u32;
         let number = self.files.insert(QueueFile {

@@ -12,6 +12,7 @@
 //! | `lock` that does not tell the counter | somebody removed it | guesses one beyond all names |
 //! | any file in `incoming/` | a message streamed | removes it: nobody was told 250 |
 //! | a file, complete | committed, or just before | hands its messages out |
+//! | an empty file, prepared | a process ended before it was used | removes it |
 //! | a file cut or with holes | a crash inside a commit | hands out what is whole; `corrupt/` |
 //! | statuses older than the truth | marks are not flushed | may repeat what was done |
 //! | a file all done | a crash before it was gone | removes it |
@@ -35,6 +36,7 @@ mod marks;
 mod name;
 mod nowhere;
 mod owner;
+mod prepared;
 mod read;
 mod real;
 mod recovery;

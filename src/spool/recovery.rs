@@ -388,7 +388,8 @@ impl<D: Disk> Spool<D> {
             let file = &self.files[number];
             let (name, live, damaged) = (file.name, file.live, file.damaged);
             let (total, straggling) = (file.total, file.is_straggling() && !name.is_lone());
-            if total == 0 && !damaged && !self.files[number].unread {
+            let unread = self.files[number].unread;
+            if total == 0 && !damaged && !unread && !name.is_prepared() {
                 self.say(Weight::Info, format!("queue/{name} was empty: removed"));
             }
             if live == 0 && !self.leftovers.files.contains(&number) {

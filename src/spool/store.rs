@@ -11,6 +11,7 @@ use super::ids::{BLOCK, GAP, Ids};
 use super::incoming::Incoming;
 use super::index::{Files, Index};
 use super::name::FileName;
+use super::prepared::Prepared;
 use super::recovery::Recovery;
 use super::scan::Window;
 use super::shed::Shedding;
@@ -40,6 +41,7 @@ pub struct Spool<D: Disk> {
     /// Octets in memory of messages that are not committed.
     pub(super) buffered: usize,
     pub(super) finished: Vec<Incoming<D::File>>,
+    pub(super) prepared: Prepared<D::File>,
     pub(super) unsettled: Unsettled,
     pub(super) leftovers: Leftovers,
     /// Files worth a rewrite, by the time from when on.
@@ -105,6 +107,7 @@ impl<D: Disk> Spool<D> {
             handles: Handles::new(HANDLES),
             buffered: 0,
             finished: Vec::new(),
+            prepared: Prepared::default(),
             unsettled: Unsettled::default(),
             leftovers: Leftovers::default(),
             stragglers: BTreeSet::new(),
@@ -179,6 +182,7 @@ impl<D: Disk> Spool<D> {
     /// Ends in order: what was recorded and removed becomes durable, counters that were not used
     /// are given back. What is not committed is forgotten.
     pub fn close(&mut self) {
+        self.release_prepared();
         // A failure means that the next start repeats or skips something, no more.
         let _ = self.settle();
         let _ = self.disk.sync_dir(Dir::Queue);
@@ -271,6 +275,8 @@ impl<D: Disk> Spool<D> {
     /// The disk failed at something that concerns more than one message.
     pub(super) fn fail(&mut self, fault: &Fault) {
         self.say(Weight::Error, fault.to_string());
+        // What is prepared proves nothing of the disk; the next commit shall try all of it.
+        self.release_prepared();
         if fault.is_crowding() {
             // Says nothing about the disk; what we can spare we give back.
             self.handles.clear();
@@ -294,11 +300,12 @@ impl<D: Disk> Spool<D> {
         let trouble = self.trouble.as_ref().map(|trouble| trouble.due);
         let left = self.failure().map(|_| self.leftovers.due);
         let old = self.next_straggler();
-        [trouble, left, old].into_iter().flatten().min().unwrap_or(Time::NEVER)
+        let idle = self.prepared.due();
+        [trouble, left, old, idle].into_iter().flatten().min().unwrap_or(Time::NEVER)
     }
 
     /// Tries a disk that has failed with a fresh file, every 15 s, and with it what could not be
-    /// recorded or removed; rewrites stragglers. Does nothing before it is time. True when the
+    /// recorded or removed; rewrites stragglers; removes prepared files that nobody needs. Does nothing before it is time. True when the
     /// disk was unwell and is well again.
     pub fn try_again(&mut self, now: Time) -> bool {
         self.now = now;
@@ -313,6 +320,7 @@ impl<D: Disk> Spool<D> {
             self.retry_leftovers();
         }
         self.rewrite_stragglers();
+        self.rest_prepared();
         !was_well && self.trouble.is_none() && self.failure().is_none()
     }
 

@@ -127,7 +127,8 @@ impl Life {
             }
             self.now.time = self.now.time.after(Duration::from_secs(self.rng.u64(0..40)));
             match self.rng.u8(0..12) {
-                0..5 => self.commit(),
+                0..4 => self.commit(),
+                4 => self.burst(),
                 5..8 => self.deliver(),
                 8 => self.bounce(),
                 9 => self.remove(),
@@ -156,6 +157,17 @@ impl Life {
             all.push((envelope(recipients, None), content));
         }
         self.commit_these(all);
+    }
+
+    /// Commits that follow each other closely: files are prepared for the later ones.
+    fn burst(&mut self) {
+        for _ in 0..self.rng.u32(2..5) {
+            self.commit();
+            if let Ok(spool) = &mut self.spool {
+                spool.prepare();
+            }
+            self.now.time = self.now.time.after(Duration::from_millis(100));
+        }
     }
 
     fn content(&mut self) -> Vec<u8> {

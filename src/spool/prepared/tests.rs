@@ -1,0 +1,185 @@
+use crate::base::{Address, BodyType, Client, Envelope, Now, Protocol, Recipient, Time, Wall};
+use crate::spool::{Dir, Failure, Head, SimDisk, Spool};
+
+fn envelope() -> Envelope {
+    let address = |text: &str| Address::parse(text).unwrap();
+    Envelope {
+        client: Client { ip: None, helo: None, protocol: Protocol::Smtp, user: None },
+        from: Some(address("ann@example.org")),
+        body: BodyType::SevenBit,
+        utf8: false,
+        ret: None,
+        envid: None,
+        recipients: vec![Recipient::new(address("bob@example.net"))],
+        bounce_of: None,
+    }
+}
+
+fn at(millis: u64) -> Now {
+    let wall = Wall::from_secs(1_787_510_546);
+    Now { time: Time::from_micros(1_000_000 + millis * 1000), wall }
+}
+
+/// One message in a commit of its own, and what the reactor does after it; whether it is kept.
+fn commit(spool: &mut Spool<SimDisk>, millis: u64) -> bool {
+    commit_octets(spool, millis, b"Subject: x\r\n\r\n")
+}
+
+fn commit_octets(spool: &mut Spool<SimDisk>, millis: u64, octets: &[u8]) -> bool {
+    let mut incoming = spool.begin(&envelope(), at(millis)).unwrap();
+    spool.append(&mut incoming, octets).unwrap();
+    spool.finish(incoming);
+    let kept = spool.commit().iter().all(|(_, result)| result.is_ok());
+    spool.prepare();
+    kept
+}
+
+fn open(disk: SimDisk) -> (Spool<SimDisk>, Vec<Head>) {
+    let mut spool = Spool::open(disk).unwrap();
+    let mut heads = Vec::new();
+    while spool.is_recovering() {
+        heads.extend(spool.recover(10, at(0).time).heads);
+    }
+    (spool, heads)
+}
+
+fn fresh() -> Spool<SimDisk> {
+    open(SimDisk::new()).0
+}
+
+fn names(spool: &Spool<SimDisk>) -> Vec<String> {
+    spool.disk().names(Dir::Queue).into_iter().map(str::to_owned).collect()
+}
+
+/// Operations of the disk since then.
+fn since(spool: &Spool<SimDisk>, from: usize) -> Vec<&str> {
+    let log = &spool.disk().log()[from..];
+    log.iter().filter_map(|line| line.split(' ').next()).collect()
+}
+
+#[test]
+fn commits_that_are_far_apart_have_no_use_for_them() {
+    let mut spool = fresh();
+    for n in 0..5 {
+        assert!(commit(&mut spool, n * 1000));
+    }
+    assert_eq!(names(&spool).len(), 5);
+    assert!(names(&spool).iter().all(|name| !name.contains(".b")));
+    assert_eq!(spool.next_trial(), Time::NEVER);
+}
+
+#[test]
+fn commits_that_follow_closely_flush_no_folder() {
+    let mut spool = fresh();
+    commit(&mut spool, 0);
+    commit(&mut spool, 900);
+    assert_eq!(names(&spool).iter().filter(|name| name.contains(".b")).count(), 4);
+    for n in 0..4 {
+        let from = spool.disk().log().len();
+        assert!(commit(&mut spool, 1000 + n));
+        let expected: &[&str] = match n {
+            // None is left: more are made, when the replies are out.
+            3 => &[&["append", "sync_data"][..], &["create"; 8], &["sync_dir"]].concat(),
+            _ => &["append", "sync_data"],
+        };
+        assert_eq!(since(&spool, from), expected, "{n}");
+    }
+}
+
+#[test]
+fn what_is_in_a_prepared_file_survives_a_power_cut() {
+    let mut spool = fresh();
+    for n in 0..5 {
+        assert!(commit(&mut spool, n));
+        let (_, found) = open(spool.disk().clone().power_cut_by(&mut |_| 0));
+        assert_eq!(found.len() as u64, n + 1);
+    }
+}
+
+#[test]
+fn none_stays_that_nobody_needs() {
+    let mut spool = fresh();
+    assert!((0..3).all(|n| commit(&mut spool, n)));
+    let due = spool.next_trial();
+    assert_eq!(due, at(1002).time);
+    assert!(!spool.try_again(at(1001).time));
+    assert_eq!(names(&spool).len(), 6);
+    assert!(!spool.try_again(due), "it was well all the time");
+    assert_eq!(names(&spool).len(), 3);
+    assert_eq!(spool.next_trial(), Time::NEVER);
+    // As at first: one commit alone asks for none.
+    commit(&mut spool, 5000);
+    assert_eq!(names(&spool).len(), 4);
+
+    commit(&mut spool, 5001);
+    assert_eq!(names(&spool).len(), 9);
+    spool.close();
+    assert_eq!(names(&spool).len(), 5);
+}
+
+#[test]
+fn the_next_start_removes_those_of_a_killed_process() {
+    let mut spool = fresh();
+    assert!((0..3).all(|n| commit(&mut spool, n)));
+    assert_eq!(names(&spool).len(), 6);
+    let (mut spool, found) = open(spool.into_disk().kill());
+    assert_eq!(found.len(), 3);
+    assert_eq!(names(&spool).len(), 3);
+    assert!(spool.take_words().is_empty(), "nothing to tell");
+    assert_eq!(spool.disk().names(Dir::Corrupt).len(), 0);
+}
+
+#[test]
+fn after_a_failure_a_commit_tries_all_of_the_disk() {
+    for failure in [Failure::Error(libc::EIO), Failure::Nothing(libc::ENOSPC)] {
+        for operation in 1..=2 {
+            let mut spool = fresh();
+            assert!((0..2).all(|n| commit(&mut spool, n)));
+            let at = spool.disk().operations() + operation;
+            spool.disk_mut().fail_at(at, failure);
+            assert!(!commit(&mut spool, 3));
+            assert_eq!(names(&spool).len(), 2, "{failure:?}: {operation}: neither it nor others");
+            let from = spool.disk().log().len();
+            assert!(commit(&mut spool, 4));
+            assert_eq!(since(&spool, from), ["create", "append", "sync_data", "sync_dir"]);
+            assert!(spool.healthy().is_ok());
+        }
+    }
+}
+
+#[test]
+fn those_whose_names_are_not_durable_are_not_used() {
+    let mut spool = fresh();
+    commit(&mut spool, 0);
+    // create, append, sync_data, sync_dir; then four times create, sync_dir.
+    let at = spool.disk().operations() + 9;
+    spool.disk_mut().fail_at(at, Failure::Error(libc::EIO));
+    assert!(commit(&mut spool, 1));
+    assert_eq!(names(&spool).len(), 2);
+    assert!(spool.healthy().is_err());
+
+    // One that cannot be made: no trouble for anybody, and none is used.
+    let mut spool = fresh();
+    commit(&mut spool, 0);
+    let at = spool.disk().operations() + 6;
+    spool.disk_mut().fail_at(at, Failure::Error(libc::EMFILE));
+    assert!(commit(&mut spool, 1));
+    assert_eq!(names(&spool).len(), 2);
+    assert!(spool.healthy().is_ok());
+}
+
+#[test]
+fn a_message_in_one_is_kept_when_the_folder_fails() {
+    let mut spool = fresh();
+    assert!((0..2).all(|n| commit(&mut spool, n)));
+    for octets in [&b"small"[..], &vec![b'x'; 300 * 1024]] {
+        let mut incoming = spool.begin(&envelope(), at(3)).unwrap();
+        spool.append(&mut incoming, octets).unwrap();
+        spool.finish(incoming);
+    }
+    spool.disk_mut().broken = Some(("sync_dir", libc::EIO));
+    let kept: Vec<bool> = spool.commit().iter().map(|(_, result)| result.is_ok()).collect();
+    assert_eq!(kept, [true, false]);
+    assert_eq!(spool.len(), 3);
+    assert!(spool.healthy().is_err());
+}
