@@ -24,11 +24,11 @@ use life::Life;
 use mailflux::spool::{Failure, SimDisk};
 
 /// Lives of a few messages; every power cut of each is tried.
-const SHORT_LIVES: u64 = 25;
+const SHORT_LIVES: u64 = 16;
 /// Longer ones, with some of the power cuts of each.
 const LONG_LIVES: u64 = 40;
 /// All possibilities of a power cut are tried up to so many, else so many by lot.
-const POSSIBILITIES: usize = 300;
+const POSSIBILITIES: usize = 200;
 
 /// So many times as many lives: `MAILFLUX_LIVES=20 cargo test --release --test crashes`.
 fn lives(usual: u64) -> u64 {

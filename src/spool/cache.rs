@@ -130,9 +130,9 @@ impl<F> Handles<F> {
         Some(file)
     }
 
-    /// Closes a file.
-    pub fn remove(&mut self, number: u32) {
-        self.open.remove(&number);
+    /// Takes a file out; dropped, it is closed.
+    pub fn remove(&mut self, number: u32) -> Option<F> {
+        self.open.remove(&number).map(|(file, _)| file)
     }
 
     /// Closes all: descriptors are short.

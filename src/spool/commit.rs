@@ -1,8 +1,8 @@
 //! The group commit: all messages that finished in a tick become durable together.
 //!
 //! 1. Each large message: the rest of it, its first line, flush; then its name in `queue/`.
-//! 2. All small ones: one file, one write, flush. A file that was [prepared](super::prepared) has
-//!    a durable name already: its messages are true now (I1).
+//! 2. All small ones: one file, one write, flush. A [spare](super::spares) file has a durable name
+//!    already: its messages are true now (I1).
 //! 3. One flush of the folder, if there are new names. Only now those are true.
 //! 4. The index.
 //!
@@ -17,6 +17,7 @@ use super::format::Head;
 use super::incoming::{Incoming, Stream};
 use super::index::{Entry, QueueFile};
 use super::name::FileName;
+use super::spares::Spare;
 use super::store::Spool;
 use crate::base::MessageId;
 
@@ -29,6 +30,8 @@ struct Written<F> {
     /// Its name is durable, too.
     named: bool,
     file: F,
+    /// Its length, when it is a batch.
+    length: Option<u32>,
     /// Its messages, by their place in the commit.
     members: Vec<usize>,
 }
@@ -45,14 +48,9 @@ impl<D: Disk> Spool<D> {
         self.write_batches(&mut all, &mut written);
         let mut places = vec![None; all.len()];
         if written.iter().any(|file| !file.named) {
-            match self.disk.sync_dir(Dir::Queue) {
-                Ok(()) => {
-                    // It also made durable what was removed before.
-                    self.unsettled.names = false;
-                    self.trouble = None;
-                }
-                Err(e) => {
-                    let fault = Fault::new("flush", "queue", &e);
+            match self.sync_queue() {
+                Ok(()) => self.trouble = None,
+                Err(fault) => {
                     let (named, rest) = written.into_iter().partition(|file| file.named);
                     written = named;
                     self.give_up(&mut all, rest, &fault);
@@ -96,7 +94,13 @@ impl<D: Disk> Spool<D> {
                 self.fail(&fault);
                 self.spoil(incoming, fault.into());
             } else if let Some(Stream { file, name, .. }) = incoming.stream.take() {
-                written.push(Written { name, named: false, file, members: vec![member] });
+                written.push(Written {
+                    name,
+                    named: false,
+                    file,
+                    length: None,
+                    members: vec![member],
+                });
             }
         }
         written
@@ -155,17 +159,26 @@ impl<D: Disk> Spool<D> {
         let first = all[members[0]].id();
         let parts = members.iter().map(|member| IoSlice::new(&all[*member].record));
         let mut parts: Vec<IoSlice<'_>> = parts.collect();
-        let prepared = self.prepared.next(first, self.now);
-        let named = prepared.is_some();
-        let (name, result) = match prepared {
-            Some((name, file)) => (name, self.fill(name, file, &mut parts)),
+        let octets: usize = parts.iter().map(|part| part.len()).sum();
+        let spare = self.spares.take(first, octets, self.now);
+        let named = spare.is_some();
+        let (name, length, result) = match spare {
+            Some(Spare { name, file, length }) => {
+                pad(&mut parts, (length as usize).saturating_sub(octets));
+                let used = length > 0;
+                let length = octets.max(length as usize);
+                (name, length, self.fill(name, file, used, &mut parts))
+            }
             None => {
                 let name = FileName::batch(first);
-                (name, self.write_file(name, &mut parts))
+                (name, octets, self.write_file(name, &mut parts))
             }
         };
         match result {
-            Ok(file) => written.push(Written { name, named, file, members }),
+            Ok(file) => {
+                let length = u32::try_from(length).ok();
+                written.push(Written { name, named, file, length, members });
+            }
             Err(fault) => {
                 self.fail(&fault);
                 for member in members {
@@ -191,19 +204,24 @@ impl<D: Disk> Spool<D> {
             other => other,
         };
         let file = created.map_err(|e| Fault::new("make", Dir::Queue.path(&text), &e))?;
-        self.fill(name, file, parts)
+        self.fill(name, file, false, parts)
     }
 
-    /// Writes and flushes an empty file in `queue/`. After a failure it is removed.
+    /// Writes a file in `queue/` from its beginning and flushes it. After a failure it is removed.
     fn fill(
         &mut self,
         name: FileName,
         mut file: D::File,
+        used: bool,
         parts: &mut [IoSlice<'_>],
     ) -> Result<D::File, Fault> {
         let text = name.to_string();
         let fault = |action| move |e| Fault::new(action, Dir::Queue.path(&name.to_string()), &e);
-        let mut done = self.disk.append(&mut file, parts).map_err(fault("write"));
+        let written = match used {
+            true => self.disk.overwrite(&mut file, parts),
+            false => self.disk.append(&mut file, parts),
+        };
+        let mut done = written.map_err(fault("write"));
         if done.is_ok() {
             done = self.disk.sync_data(&file).map_err(fault("flush"));
         }
@@ -239,7 +257,7 @@ impl<D: Disk> Spool<D> {
         written: Written<D::File>,
         places: &mut [Option<(u32, u32)>],
     ) {
-        let Written { name, file, members, .. } = written;
+        let Written { name, file, length, members, .. } = written;
         let bounces = members.iter().any(|member| all[*member].envelope().bounce_of.is_some());
         let total = members.len() as u32;
         let number = self.files.insert(QueueFile {
@@ -249,6 +267,7 @@ impl<D: Disk> Spool<D> {
             bounces,
             damaged: false,
             unread: false,
+            length,
             born: self.now,
             ripe: None,
         });
@@ -259,5 +278,16 @@ impl<D: Disk> Spool<D> {
             places[member] = Some((number, at as u32));
             at += all[member].line.record_len();
         }
+    }
+}
+
+/// Line ends, so many, behind the parts: what was in the file before is gone then, and recovery
+/// passes over them.
+fn pad(parts: &mut Vec<IoSlice<'_>>, mut octets: usize) {
+    static ENDS: [u8; 64 * 1024] = [b'\n'; 64 * 1024];
+    while octets > 0 {
+        let n = octets.min(ENDS.len());
+        parts.push(IoSlice::new(&ENDS[..n]));
+        octets -= n;
     }
 }

@@ -50,6 +50,9 @@ pub trait Disk {
     /// them may be in the file.
     fn append(&mut self, file: &mut Self::File, parts: &mut [IoSlice<'_>]) -> io::Result<()>;
 
+    /// As [`append`](Disk::append), from the beginning of the file on, over what is there.
+    fn overwrite(&mut self, file: &mut Self::File, parts: &mut [IoSlice<'_>]) -> io::Result<()>;
+
     /// Overwrites octets inside the file.
     fn write_at(&mut self, file: &Self::File, octets: &[u8], at: u64) -> io::Result<()>;
 

@@ -170,6 +170,8 @@ pub struct QueueFile {
     /// The disk failed while it was read: what it holds is not known, and it stays for the next
     /// start.
     pub unread: bool,
+    /// Its length, when it is a batch of this process and so may be used again.
+    pub length: Option<u32>,
     /// When it was committed or found.
     pub born: Time,
     /// When its rewrite is due, once it waits for that.

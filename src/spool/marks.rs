@@ -53,7 +53,8 @@ impl<D: Disk> Spool<D> {
         let file = &self.files[entry.file];
         // One that stays must say what became of its messages.
         let last = done && file.live == 1 && !file.unread;
-        if !last {
+        let keep = last && self.may_keep(entry.file, &fresh);
+        if !last || keep {
             if let Err(fault) = self.write_statuses(id, &fresh) {
                 // The message stays until its end is recorded.
                 let left = fresh.iter().map(|(recipient, status)| (id, *recipient, *status));
@@ -62,7 +63,11 @@ impl<D: Disk> Spool<D> {
                 return Err(fault.into());
             }
         }
-        if done {
+        if keep {
+            self.index.remove(counter);
+            self.messages.remove(counter);
+            self.keep(entry.file);
+        } else if done {
             self.forget(counter);
         }
         if last && fresh.iter().any(|(_, status)| *status == Status::Failed) {
@@ -150,7 +155,7 @@ impl<D: Disk> Spool<D> {
         if file.damaged {
             return self.quarantine(&name);
         }
-        let removed = self.disk.unlink(Dir::Queue, &name);
+        let removed = self.unlink_queued(&name);
         removed.map_err(|e| Fault::new("remove", Dir::Queue.path(&name), &e))
     }
 
@@ -186,9 +191,7 @@ impl<D: Disk> Spool<D> {
         }
         self.unsettled.again = false;
         if self.unsettled.names {
-            let flushed = self.disk.sync_dir(Dir::Queue);
-            flushed.map_err(|e| Fault::new("flush", "queue", &e))?;
-            self.unsettled.names = false;
+            self.sync_queue()?;
         }
         Ok(())
     }
@@ -224,6 +227,8 @@ impl<D: Disk> Spool<D> {
         let left: Vec<(u32, Status)> = left.map(|(_, to, status)| (*to, *status)).collect();
         if !left.is_empty() {
             self.write_statuses(id, &left)?;
+            // Whatever they say, they have to be durable.
+            self.unsettled.marks.entry(entry.file).or_default();
             self.leftovers.marks.retain(|(of, ..)| *of != id);
         }
         let marks: Vec<(u32, Status)> =
@@ -242,7 +247,11 @@ impl<D: Disk> Spool<D> {
 
     /// Removes a file that no message needs; remembers it when that fails.
     pub(super) fn discard(&mut self, dir: Dir, name: String) {
-        if let Err(e) = self.disk.unlink(dir, &name) {
+        let removed = match dir {
+            Dir::Queue => self.unlink_queued(&name),
+            _ => self.disk.unlink(dir, &name),
+        };
+        if let Err(e) = removed {
             let fault = Fault::new("remove", dir.path(&name), &e);
             self.leftovers.names.push((dir, name));
             self.leave(&fault);

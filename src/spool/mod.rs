@@ -13,6 +13,7 @@
 //! | any file in `incoming/` | a message streamed | removes it: nobody was told 250 |
 //! | a file, complete | committed, or just before | hands its messages out |
 //! | an empty file, prepared | a process ended before it was used | removes it |
+//! | line ends behind a batch | the file was used before, for a longer one | passes over them |
 //! | a file cut or with holes | a crash inside a commit | hands out what is whole; `corrupt/` |
 //! | statuses older than the truth | marks are not flushed | may repeat what was done |
 //! | a file all done | a crash before it was gone | removes it |
@@ -36,13 +37,13 @@ mod marks;
 mod name;
 mod nowhere;
 mod owner;
-mod prepared;
 mod read;
 mod real;
 mod recovery;
 mod scan;
 mod shed;
 mod sim;
+mod spares;
 mod store;
 mod stragglers;
 

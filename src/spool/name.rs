@@ -5,14 +5,15 @@ use std::str::FromStr;
 
 use crate::base::MessageId;
 
-/// The name of a file in `queue/`: the id of its first message, and what kind of file it is.
+/// The name of a file in `queue/`: the id of its first message, and what kind of file it is. A
+/// file that is used again keeps its name.
 ///
 /// | name | kind |
 /// | --- | --- |
 /// | `6a8b3f12-00001a` | a batch: the messages of one commit |
 /// | `6a8b3f12-00001a.lone` | one message alone: large, or with content that looks like a record |
 /// | `6a8b3f12-00001a.1` | a copy: the messages that were left of old batches; numbers go up |
-/// | `6a8b3f12-00001a.b1` | a batch of later messages, in a file that was [prepared](super::prepared) when this one came |
+/// | `6a8b3f12-00001a.b1` | later ones, in a [spare](super::spares) file made when this one came |
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FileName {
     /// The first message.

@@ -27,6 +27,10 @@ impl Disk for NoDisk {
         refused()
     }
 
+    fn overwrite(&mut self, (): &mut (), _: &mut [IoSlice<'_>]) -> io::Result<()> {
+        refused()
+    }
+
     fn write_at(&mut self, (): &(), _: &[u8], _: u64) -> io::Result<()> {
         refused()
     }

@@ -5,7 +5,7 @@
 //! every commit stay open.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -155,6 +155,11 @@ impl Disk for RealDisk {
             }
         }
         Ok(())
+    }
+
+    fn overwrite(&mut self, file: &mut RealFile, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+        file.file.rewind()?;
+        self.append(file, parts)
     }
 
     fn write_at(&mut self, file: &RealFile, octets: &[u8], at: u64) -> io::Result<()> {

@@ -177,6 +177,7 @@ impl<D: Disk> Spool<D> {
                             bounces: false,
                             damaged: false,
                             unread: false,
+                            length: None,
                             // What was here before us is old.
                             born: Time::ZERO,
                             ripe: None,
@@ -330,8 +331,7 @@ impl<D: Disk> Spool<D> {
             let file = opened(&mut self.disk, &self.files, &mut self.handles, number)?;
             self.disk.sync_data(file).map_err(|e| Fault::new("flush", path, &e))?;
         }
-        let flushed = self.disk.sync_dir(Dir::Queue);
-        flushed.map_err(|e| Fault::new("flush", "queue", &e))?;
+        self.sync_queue()?;
         for (id, recipient, status) in &known.late {
             self.record(*id, &[(*recipient, *status)]);
         }

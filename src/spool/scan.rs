@@ -102,6 +102,9 @@ impl Scan {
         file: &D::File,
         window: &mut Window,
     ) -> io::Result<Found> {
+        if !self.lone {
+            self.pass_padding(disk, file, window)?;
+        }
         if self.at >= self.size {
             return Ok(Found::End);
         }
@@ -116,6 +119,24 @@ impl Scan {
                 Ok(Found::Bad { at, len: self.at - at, why })
             }
         }
+    }
+
+    /// Line ends between records: the file was used before, for a longer batch.
+    fn pass_padding<D: Disk>(
+        &mut self,
+        disk: &mut D,
+        file: &D::File,
+        window: &mut Window,
+    ) -> io::Result<()> {
+        while self.at < self.size {
+            let octets = window.get(disk, file, self.at, 1, self.size)?;
+            let n = octets.iter().take_while(|octet| **octet == b'\n').count();
+            self.at += n as u64;
+            if n < octets.len() || n == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn record<D: Disk>(

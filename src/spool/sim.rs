@@ -299,6 +299,25 @@ impl SimDisk {
         octets.min(capacity.saturating_sub(used))
     }
 
+    fn write(
+        &mut self,
+        what: &'static str,
+        file: &SimFile,
+        parts: &[IoSlice<'_>],
+        at: usize,
+    ) -> io::Result<()> {
+        let octets: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let failure = self.operation(what, &format!("#{} {}", file.0, octets.len()))?;
+        let inside = octets.len().min(self.contents[file.0].live.len() - at);
+        let (fits, errno) = match failure {
+            None => (inside + self.room(octets.len() - inside), libc::ENOSPC),
+            Some(Failure::Error(errno)) => (octets.len() / 2, errno),
+            Some(Failure::Nothing(errno)) => (0, errno),
+        };
+        self.contents[file.0].write(&octets[..fits], at);
+        if failure.is_some() || fits < octets.len() { error(errno) } else { Ok(()) }
+    }
+
     fn find(&self, dir: Dir, name: &str) -> io::Result<usize> {
         let found = self.live.get(&(dir, name.to_owned()));
         found.copied().ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
@@ -337,16 +356,12 @@ impl Disk for SimDisk {
     }
 
     fn append(&mut self, file: &mut SimFile, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let octets: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        let failure = self.operation("append", &format!("#{} {}", file.0, octets.len()))?;
-        let (fits, errno) = match failure {
-            None => (self.room(octets.len()), libc::ENOSPC),
-            Some(Failure::Error(errno)) => (octets.len() / 2, errno),
-            Some(Failure::Nothing(errno)) => (0, errno),
-        };
-        let content = &mut self.contents[file.0];
-        content.write(&octets[..fits], content.live.len());
-        if failure.is_some() || fits < octets.len() { error(errno) } else { Ok(()) }
+        let at = self.contents[file.0].live.len();
+        self.write("append", file, parts, at)
+    }
+
+    fn overwrite(&mut self, file: &mut SimFile, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.write("overwrite", file, parts, 0)
     }
 
     fn write_at(&mut self, file: &SimFile, octets: &[u8], at: u64) -> io::Result<()> {

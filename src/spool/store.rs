@@ -11,10 +11,10 @@ use super::ids::{BLOCK, GAP, Ids};
 use super::incoming::Incoming;
 use super::index::{Files, Index};
 use super::name::FileName;
-use super::prepared::Prepared;
 use super::recovery::Recovery;
 use super::scan::Window;
 use super::shed::Shedding;
+use super::spares::Spares;
 use crate::base::{MessageId, Status, Time};
 
 /// Messages that just came are kept at hand up to so many octets.
@@ -41,7 +41,9 @@ pub struct Spool<D: Disk> {
     /// Octets in memory of messages that are not committed.
     pub(super) buffered: usize,
     pub(super) finished: Vec<Incoming<D::File>>,
-    pub(super) prepared: Prepared<D::File>,
+    pub(super) spares: Spares<D::File>,
+    /// When the first name was removed since the last flush of the folder.
+    pub(super) removed: Option<Time>,
     pub(super) unsettled: Unsettled,
     pub(super) leftovers: Leftovers,
     /// Files worth a rewrite, by the time from when on.
@@ -107,7 +109,8 @@ impl<D: Disk> Spool<D> {
             handles: Handles::new(HANDLES),
             buffered: 0,
             finished: Vec::new(),
-            prepared: Prepared::default(),
+            spares: Spares::default(),
+            removed: None,
             unsettled: Unsettled::default(),
             leftovers: Leftovers::default(),
             stragglers: BTreeSet::new(),
@@ -182,10 +185,10 @@ impl<D: Disk> Spool<D> {
     /// Ends in order: what was recorded and removed becomes durable, counters that were not used
     /// are given back. What is not committed is forgotten.
     pub fn close(&mut self) {
-        self.release_prepared();
+        self.release_spares();
         // A failure means that the next start repeats or skips something, no more.
         let _ = self.settle();
-        let _ = self.disk.sync_dir(Dir::Queue);
+        let _ = self.sync_queue();
         if self.ids.reserved > 0 && self.disk.set_counter(self.ids.next).is_ok() {
             self.ids.reserved = self.ids.next;
         }
@@ -275,8 +278,8 @@ impl<D: Disk> Spool<D> {
     /// The disk failed at something that concerns more than one message.
     pub(super) fn fail(&mut self, fault: &Fault) {
         self.say(Weight::Error, fault.to_string());
-        // What is prepared proves nothing of the disk; the next commit shall try all of it.
-        self.release_prepared();
+        // The next commit shall try all of the disk.
+        self.release_spares();
         if fault.is_crowding() {
             // Says nothing about the disk; what we can spare we give back.
             self.handles.clear();
@@ -300,13 +303,13 @@ impl<D: Disk> Spool<D> {
         let trouble = self.trouble.as_ref().map(|trouble| trouble.due);
         let left = self.failure().map(|_| self.leftovers.due);
         let old = self.next_straggler();
-        let idle = self.prepared.due();
-        [trouble, left, old, idle].into_iter().flatten().min().unwrap_or(Time::NEVER)
+        let rest = self.next_rest();
+        [trouble, left, old, rest].into_iter().flatten().min().unwrap_or(Time::NEVER)
     }
 
     /// Tries a disk that has failed with a fresh file, every 15 s, and with it what could not be
-    /// recorded or removed; rewrites stragglers; removes prepared files that nobody needs. Does nothing before it is time. True when the
-    /// disk was unwell and is well again.
+    /// recorded or removed; rewrites stragglers; removes spare files that nobody needs. Does
+    /// nothing before it is time. True when the disk was unwell and is well again.
     pub fn try_again(&mut self, now: Time) -> bool {
         self.now = now;
         let was_well = self.trouble.is_none() && self.failure().is_none();
@@ -320,7 +323,7 @@ impl<D: Disk> Spool<D> {
             self.retry_leftovers();
         }
         self.rewrite_stragglers();
-        self.rest_prepared();
+        self.rest();
         !was_well && self.trouble.is_none() && self.failure().is_none()
     }
 

@@ -92,8 +92,8 @@ impl<D: Disk> Spool<D> {
         }
         // Else the old files could come back after a crash when their messages have long left,
         // and bounced messages among them would bounce again.
-        if let Err(e) = self.disk.sync_dir(Dir::Queue) {
-            self.fail(&Fault::new("flush", "queue", &e));
+        if let Err(fault) = self.sync_queue() {
+            self.fail(&fault);
         }
     }
 
@@ -137,12 +137,11 @@ impl<D: Disk> Spool<D> {
         let mut parts: Vec<IoSlice<'_>> =
             survivors.iter().map(|survivor| IoSlice::new(&survivor.octets)).collect();
         let file = self.write_file(name, &mut parts)?;
-        if let Err(e) = self.disk.sync_dir(Dir::Queue) {
+        if let Err(fault) = self.sync_queue() {
             drop(file);
             self.discard(Dir::Queue, name.to_string());
-            return Err(Fault::new("flush", "queue", &e));
+            return Err(fault);
         }
-        self.unsettled.names = false;
         let total = survivors.len() as u32;
         let bounces = sources.iter().any(|number| self.files[*number].bounces);
         let copy = QueueFile {
@@ -152,6 +151,7 @@ impl<D: Disk> Spool<D> {
             bounces,
             damaged: false,
             unread: false,
+            length: None,
             born: self.now,
             ripe: None,
         };

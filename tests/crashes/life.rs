@@ -159,14 +159,26 @@ impl Life {
         self.commit_these(all);
     }
 
-    /// Commits that follow each other closely: files are prepared for the later ones.
+    /// Commits that follow each other closely: files are prepared for the later ones, and those
+    /// of which all is done are used again.
     fn burst(&mut self) {
         for _ in 0..self.rng.u32(2..5) {
             self.commit();
             if let Ok(spool) = &mut self.spool {
                 spool.prepare();
             }
+            if self.rng.u8(0..3) > 0 {
+                self.deliver_much();
+            }
             self.now.time = self.now.time.after(Duration::from_millis(100));
+        }
+    }
+
+    fn deliver_much(&mut self) {
+        for _ in 0..self.rng.u32(1..8) {
+            let Some(id) = self.any().filter(|_| self.may_forward()) else { return };
+            let open = self.open(id);
+            self.record(id, &open, Status::Delivered, Fate::Delivered);
         }
     }
 
