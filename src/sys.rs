@@ -364,10 +364,28 @@ pub fn set_locale() -> bool {
     name.to_bytes().eq_ignore_ascii_case(b"utf-8") || name.to_bytes().eq_ignore_ascii_case(b"utf8")
 }
 
-/// Stops the process until somebody lets it go on.
-pub fn stop() {
-    // SAFETY: takes no pointer, cannot fail.
-    unsafe { libc::raise(libc::SIGSTOP) };
+/// Stops the process, as Ctrl-Z does elsewhere, until somebody lets it go on. False when it did not
+/// stop: where no shell with job control is above it, nobody could let it go on, and the system
+/// discards this signal (POSIX: orphaned process groups), unlike SIGSTOP.
+pub fn stop() -> bool {
+    // SAFETY: all zero is a valid value of these structs; the pointers are to them or null, for the
+    // time of the calls. What is changed for this thread and signal is put back.
+    unsafe {
+        let (mut usual, mut ours): (libc::sigaction, libc::sigaction) = std::mem::zeroed();
+        let (mut going_on, mut before, mut pending): (libc::sigset_t, _, libc::sigset_t) =
+            std::mem::zeroed();
+        usual.sa_sigaction = libc::SIG_DFL;
+        libc::sigemptyset(&mut going_on);
+        libc::sigaddset(&mut going_on, libc::SIGCONT);
+        // SIGCONT lets a process go on also where it is blocked, and then stays to be seen.
+        libc::pthread_sigmask(libc::SIG_BLOCK, &going_on, &mut before);
+        libc::sigaction(libc::SIGTSTP, &usual, &mut ours);
+        libc::raise(libc::SIGTSTP);
+        libc::sigaction(libc::SIGTSTP, &ours, std::ptr::null_mut());
+        libc::sigpending(&mut pending);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        libc::sigismember(&pending, libc::SIGCONT) == 1
+    }
 }
 
 /// A file without a name, open as a C stream too: what C code writes to the stream is read from

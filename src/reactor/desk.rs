@@ -117,11 +117,13 @@ impl Desk {
     }
 
     /// Stops the process, as Ctrl-Z does elsewhere; returns when it goes on. What then is to be
-    /// done the signal says that comes with it.
-    pub fn suspend(&mut self) {
+    /// done the signal says that comes with it. Where nobody could let it go on it does not stop.
+    pub fn suspend(&mut self, now: Time) {
         self.restore(LAST_WORD);
         self.away = true;
-        sys::stop();
+        if !sys::stop() {
+            self.continued(now);
+        }
     }
 
     /// Leaves the terminal as it was found, waiting so long for it to take that.
@@ -154,7 +156,7 @@ impl Desk {
             Signal::Terminate => return Some(signal),
             Signal::HangUp => self.hang_up(),
             Signal::Resized => self.resized(now),
-            Signal::Stop => self.suspend(),
+            Signal::Stop => self.suspend(now),
             Signal::Continued => self.continued(now),
         }
         None
@@ -215,7 +217,7 @@ impl Desk {
     pub fn grant(&mut self, now: Time) {
         for wish in self.console.take_wishes() {
             match wish {
-                Wish::Suspend => self.suspend(),
+                Wish::Suspend => self.suspend(now),
                 Wish::Leave => self.leaving = true,
                 Wish::Redraw => {
                     self.resized(now);

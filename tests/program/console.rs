@@ -1,6 +1,7 @@
 //! The console of the built program on a terminal, read back by vt100: what is shown, what keys do,
 //! and that nothing hurts: hostile text, a terminal that stops, goes, or is none.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -26,11 +27,20 @@ impl Scene {
     }
 
     fn at(terminal: Terminal, environment: &[(&str, &str)]) -> Scene {
+        Scene::begin(terminal, environment, |program| program)
+    }
+
+    /// As another command starts it.
+    fn begin(
+        terminal: Terminal,
+        environment: &[(&str, &str)],
+        by: impl FnOnce(Command) -> Command,
+    ) -> Scene {
         let next = Next::new();
         let setup = Setup::new(next.address);
         let mut command = setup.command_with("--console");
         command.envs(environment.iter().copied()).env("XDG_STATE_HOME", setup.dir.path());
-        let server = terminal.start(&mut command);
+        let server = terminal.start(&mut by(command));
         wait_for("the server", || Client::connect(setup.address).ok());
         Scene { setup, terminal, server, _next: next }
     }
@@ -174,22 +184,46 @@ fn hostile_octets_stay_where_they_belong() {
     assert!(status.is_some());
 }
 
-/// Nobody reads the terminal while mail flows: nothing waits for it, and it catches up.
 #[test]
 fn a_stop_gives_the_terminal_back_and_takes_it_again() {
-    let mut scene = Scene::new(80, 24);
+    let mut scene = Scene::begin(Terminal::new(80, 24), &[("TERM", "xterm")], |program| {
+        // A shell with job control, which has the terminal when the server has stopped.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "set -m; \"$@\"; read again; fg >/dev/null", "sh"]);
+        shell.arg(program.get_program()).args(program.get_args());
+        shell.current_dir(program.get_current_dir().unwrap());
+        shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell
+    });
+    scene.terminal.shows("FOLLOW");
     scene.terminal.send("\x1a");
     scene.terminal.shows("Ctrl-Z once more");
     scene.terminal.send("\x1a");
     wait_for("the stop", || scene.terminal.is_cooked().then_some(()));
     wait_for("the stop", || (!scene.terminal.shown().alternate_screen()).then_some(()));
-    scene.server.signal("CONT");
+    scene.terminal.send("\r");
     scene.terminal.shows("FOLLOW");
     assert!(!scene.terminal.is_cooked());
     scene.mail();
     scene.terminal.shows("delivered to=");
+    scene.terminal.send("quit\r");
+    wait_for("the end", || scene.server.0.try_wait().unwrap());
 }
 
+/// Where no shell could let it go on, nothing stops.
+#[test]
+fn without_a_shell_nothing_stops() {
+    let mut scene = Scene::new(80, 24);
+    scene.terminal.send("\x1a");
+    scene.terminal.shows("Ctrl-Z once more");
+    scene.terminal.send("\x1a");
+    wait_for("the screen", || (!scene.terminal.text().contains("once more")).then_some(()));
+    scene.mail();
+    scene.terminal.shows("delivered to=");
+    assert!(!scene.terminal.is_cooked());
+}
+
+/// Nobody reads the terminal while mail flows: nothing waits for it, and it catches up.
 #[test]
 fn a_terminal_that_stops_reading_stops_nobody() {
     let mut scene = Scene::new(80, 24);
