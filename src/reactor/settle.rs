@@ -91,6 +91,7 @@ impl<D: Disk> Core<D> {
     pub(super) fn server_alive(&mut self, server: ServerId, now: Now) {
         let was_away =
             matches!(self.queue.server(server, now).state, ServerState::BackingOff { .. });
+        self.shunned.begin_anew(server);
         self.queue.alive(server, now);
         if was_away {
             self.choose_anew();
@@ -107,6 +108,7 @@ impl<D: Disk> Core<D> {
         if self.queue.takes_mail(server, now) {
             self.choose_anew();
         }
+        self.shunned.begin_anew(server);
         self.queue.failed_at(server, host, why, now);
         self.tell_of_failure(server, why, now);
     }

@@ -5,6 +5,7 @@
 //! turn (RFC 5321 section 5.1). So such an address, and one that did not take a connection, goes to
 //! the end of the list for a while. Only when all have been tried in vain the server is left alone.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,20 +22,42 @@ use crate::spool::Disk;
 /// How long an address stands at the end.
 const AT_THE_END: Duration = Duration::from_secs(600);
 
+/// Addresses that are remembered as tried.
+const TRIED: usize = 1024;
+
 /// The addresses that are shunned.
 #[derive(Debug)]
-pub struct Shunned(Lately);
+pub struct Shunned {
+    lately: Lately,
+    /// Those that were of no use to a server since it was last left alone, or lived: not even as
+    /// the last they are tried again before one of that happens.
+    tried: VecDeque<(ServerId, SocketAddr)>,
+}
 
 impl Default for Shunned {
     fn default() -> Shunned {
-        Shunned(Lately::new(AT_THE_END))
+        Shunned { lately: Lately::new(AT_THE_END), tried: VecDeque::new() }
     }
 }
 
 impl Shunned {
     /// It was of use after all.
     pub(super) fn forget(&mut self, at: SocketAddr) {
-        self.0.forget(at);
+        self.lately.forget(at);
+    }
+
+    /// All of the server's addresses may have another turn.
+    pub(super) fn begin_anew(&mut self, server: ServerId) {
+        self.tried.retain(|tried| tried.0 != server);
+    }
+
+    /// It took a connection of this server, and was of no use.
+    fn useless(&mut self, server: ServerId, at: SocketAddr, now: Time) {
+        self.lately.add(at, now);
+        if self.tried.len() >= TRIED {
+            self.tried.pop_front();
+        }
+        self.tried.push_back((server, at));
     }
 
     /// It took no connection. What is wrong on our side, descriptors that are used up, say, is
@@ -55,19 +78,23 @@ impl Shunned {
                 | TimedOut
         );
         if is_theirs {
-            self.0.add(at, now);
+            self.lately.add(at, now);
         }
     }
 
-    /// The same hosts, those addresses last that are shunned.
-    pub(super) fn sort(&self, hosts: Vec<Target>, now: Time) -> Vec<Target> {
-        if self.0.is_empty() {
+    /// The same hosts, those addresses last that are shunned; without those that have had their
+    /// turn, where others have not.
+    pub(super) fn sort(&self, server: ServerId, hosts: Vec<Target>, now: Time) -> Vec<Target> {
+        if self.lately.is_empty() {
             return hosts;
         }
+        let is_left = |at: &SocketAddr| !self.tried.contains(&(server, *at));
+        let some_are_left = hosts.iter().flat_map(|host| &host.addresses).any(is_left);
         let (mut first, mut last) = (Vec::new(), Vec::new());
-        for Target { host, addresses } in hosts {
+        for Target { host, mut addresses } in hosts {
+            addresses.retain(|at| !some_are_left || is_left(at));
             let (bad, good): (Vec<_>, Vec<_>) =
-                addresses.into_iter().partition(|at| self.0.has(*at, now));
+                addresses.into_iter().partition(|at| self.lately.has(*at, now));
             for (list, addresses) in [(&mut first, good), (&mut last, bad)] {
                 if !addresses.is_empty() {
                     list.push(Target { host: host.clone(), addresses });
@@ -94,10 +121,10 @@ impl<D: Disk> Core<D> {
         if about_us || matches!(fault, Fault::Login(_)) {
             return false;
         }
-        self.shunned.0.add(peer, now.time);
+        self.shunned.useless(server, peer, now.time);
         let Reach::At(hosts) = self.reach(server, now) else { return false };
         let first = hosts.first().and_then(|host| host.addresses.first());
-        let fresh = first.is_some_and(|at| !self.shunned.0.has(*at, now.time));
+        let fresh = first.is_some_and(|at| !self.shunned.lately.has(*at, now.time));
         if fresh {
             let words = Printable::bounded(why.on_one_line(), 400);
             let name = &self.queue.server(server, now).name;
@@ -112,6 +139,8 @@ impl<D: Disk> Core<D> {
 mod tests {
     use super::*;
 
+    const S: ServerId = ServerId(3);
+
     fn target(host: &str, addresses: &[&str]) -> Target {
         let addresses = addresses.iter().map(|at| at.parse().unwrap()).collect();
         Target { host: host.into(), addresses }
@@ -123,7 +152,7 @@ mod tests {
         let now = Time::from_micros(1_000_000);
         let hosts =
             vec![target("a", &["[::1]:25", "192.0.2.1:25"]), target("b", &["192.0.2.2:25"])];
-        assert_eq!(shunned.sort(hosts.clone(), now), hosts);
+        assert_eq!(shunned.sort(S, hosts.clone(), now), hosts);
         let refused = io::ErrorKind::ConnectionRefused.into();
         shunned.unreachable("[::1]:25".parse().unwrap(), &refused, now);
         let ours = io::Error::from_raw_os_error(libc::EMFILE);
@@ -133,9 +162,28 @@ mod tests {
             target("b", &["192.0.2.2:25"]),
             target("a", &["[::1]:25"]),
         ];
-        assert_eq!(shunned.sort(hosts.clone(), now), expected);
-        assert_eq!(shunned.sort(hosts.clone(), now.after(AT_THE_END)), hosts);
+        assert_eq!(shunned.sort(S, hosts.clone(), now), expected);
+        assert_eq!(shunned.sort(S, hosts.clone(), now.after(AT_THE_END)), hosts);
         shunned.forget("[::1]:25".parse().unwrap());
-        assert_eq!(shunned.sort(hosts.clone(), now), hosts);
+        assert_eq!(shunned.sort(S, hosts.clone(), now), hosts);
+    }
+    #[test]
+    fn nobody_has_two_turns_before_all_have_had_one() {
+        let mut shunned = Shunned::default();
+        let now = Time::from_micros(1_000_000);
+        let hosts = vec![target("a", &["192.0.2.1:25", "[::1]:25"])];
+        let (v4, v6) = (hosts[0].addresses[0], hosts[0].addresses[1]);
+        shunned.useless(S, v4, now);
+        assert_eq!(shunned.sort(S, hosts.clone(), now), [target("a", &["[::1]:25"])]);
+        // To another server it is only the last.
+        let last = [target("a", &["[::1]:25"]), target("a", &["192.0.2.1:25"])];
+        assert_eq!(shunned.sort(ServerId(4), hosts.clone(), now), last);
+        shunned.useless(S, v6, now);
+        assert_eq!(shunned.sort(S, hosts.clone(), now), hosts);
+        shunned.begin_anew(S);
+        shunned.forget(v6);
+        assert_eq!(shunned.sort(S, hosts.clone(), now), last);
+        (0..5000).for_each(|port| shunned.useless(S, ([192, 0, 2, 3], port).into(), now));
+        assert!(shunned.tried.len() <= TRIED);
     }
 }

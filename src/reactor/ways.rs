@@ -151,7 +151,7 @@ impl<D: Disk> Core<D> {
         if way == Way::Host {
             return match self.resolver.host(&host, now.time) {
                 Found::Known(ips) => {
-                    Reach::At(self.shunned.sort(vec![target(host, ips)], now.time))
+                    Reach::At(self.shunned.sort(server, vec![target(host, ips)], now.time))
                 }
                 Found::Asking => Reach::Asking,
                 Found::NoName => Reach::Down(unroutable(&host, "is not a host that is known")),
@@ -175,7 +175,7 @@ impl<D: Disk> Core<D> {
         let (fate, words) = match self.resolver.mail_hosts(domain, ours, now.time) {
             MailHosts::Known(hosts) => {
                 let hosts = hosts.into_iter().map(|h| target(h.name, h.addresses)).collect();
-                return Reach::At(self.shunned.sort(hosts, now.time));
+                return Reach::At(self.shunned.sort(server, hosts, now.time));
             }
             MailHosts::Asking => return Reach::Asking,
             MailHosts::Fault(fault) => return Reach::Down(no_answer(domain, &fault)),

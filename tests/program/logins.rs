@@ -6,6 +6,7 @@ use crate::certs::Authority;
 use crate::client::Client;
 use crate::next::Next;
 use crate::server::{Server, Setup, free_address, program, run_to_end, tool};
+use crate::wait_for;
 
 const FROM: &str = "ann@example.org";
 const TO: &str = "bob@example.net";
@@ -276,4 +277,104 @@ fn a_recorded_session_logs_in_again() {
     assert!(why.contains("password has no password in it"), "{why}");
     let why = world.setup.ctl(&[&order[..], &["user=ann"]].concat()).2;
     assert!(why.contains("password=FILE, whose first line it is, is missing"), "{why}");
+}
+
+/// Two servers of ours take the strongest there is, bound to the TLS that both see.
+#[test]
+fn a_server_of_ours_logs_in_at_another_bound_to_the_channel() {
+    let world = world();
+    for (count, (tls, port)) in
+        [("implicit", world.implicit), ("required", world.submission)].into_iter().enumerate()
+    {
+        let setup = Setup::new(([127, 0, 0, 1], port).into())
+            .set("next_server.host=localhost")
+            .set(&format!("next_server.tls={tls}"))
+            .set(&format!("next_server.ca_file={}", world.authority.file().display()))
+            .set(&format!("next_server.user={USER}"))
+            .set(&format!("next_server.password={PASSWORD}"));
+        let server = setup.start();
+        server.ehlo().mail(FROM, &[TO], "Subject: x\r\n\r\nx\r\n");
+        world.came(count + 1, tls);
+        let told = setup.say(&["session", "o1"]);
+        assert!(told.contains("AUTH SCRAM-SHA-256-PLUS ***"), "{told}");
+    }
+    let setup = Setup::new(([127, 0, 0, 1], world.implicit).into())
+        .set("next_server.host=localhost")
+        .set("next_server.tls=implicit")
+        .set(&format!("next_server.ca_file={}", world.authority.file().display()))
+        .set(&format!("next_server.user={USER}"))
+        .set("next_server.password=wrong")
+        .set("queue.retry_min=1h")
+        .set("queue.retry_max=1h");
+    let server = setup.start();
+    server.ehlo().mail(FROM, &[TO], "Subject: x\r\n\r\nx\r\n");
+    wait_for("a 535", || setup.say(&["next", "list"]).contains("535").then_some(()));
+    assert_eq!(setup.queue_files().len(), 1, "{}", server.log());
+}
+
+/// What stands between a login and somebody in the middle (RFC 5802 section 6, RFC 9266): a
+/// binding to another channel, and the pretence that none was offered, are refused with the right
+/// password; TLS 1.2, where we bind to nothing, does not offer it.
+#[test]
+fn bindings_that_are_wrong_and_downgrades_are_refused() {
+    let Some(python) = tool("python3") else { return };
+    let world = world();
+    let script = r#"
+import base64, hashlib, hmac, os, smtplib, ssl, sys
+port, ca, user, password = sys.argv[1:]
+b64 = lambda b: base64.b64encode(b if isinstance(b, bytes) else b.encode()).decode()
+def session(version):
+    context = ssl.create_default_context(cafile=ca)
+    context.minimum_version = context.maximum_version = version
+    s = smtplib.SMTP_SSL("localhost", int(port), context=context)
+    s.ehlo()
+    return s
+def scram(s, name, gs2, data, password):
+    nonce = b64(os.urandom(12))
+    bare = f"n={user},r={nonce}"
+    code, words = s.docmd("AUTH", f"{name} {b64(gs2 + bare)}")
+    if code != 334:
+        return code
+    first = base64.b64decode(words).decode()
+    said = dict(f.split("=", 1) for f in first.split(","))
+    assert said["r"].startswith(nonce) and int(said["i"]) >= 4096, said
+    without = f"c={b64(gs2.encode() + data)},r={said['r']}"
+    salt, rounds = base64.b64decode(said["s"]), int(said["i"])
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+    mac = lambda key, text: hmac.digest(key, text, "sha256")
+    client = mac(salted, b"Client Key")
+    message = f"{bare},{first},{without}".encode()
+    proof = bytes(a ^ b for a, b in zip(client, mac(hashlib.sha256(client).digest(), message)))
+    code, words = s.docmd(b64(f"{without},p={b64(proof)}"))
+    if code == 334:
+        server = base64.b64decode(words).decode()
+        assert server == "v=" + b64(mac(mac(salted, b"Server Key"), message)), server
+        code = s.docmd("")[0]
+    return code
+plus, simple = "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"
+for version, name, gs2, data, word, good in [
+    (ssl.TLSVersion.TLSv1_3, simple, "n,,", b"", password, True),
+    (ssl.TLSVersion.TLSv1_3, simple, "n,,", b"", "wrong", False),
+    (ssl.TLSVersion.TLSv1_3, simple, "y,,", b"", password, False),
+    (ssl.TLSVersion.TLSv1_3, plus, "p=tls-exporter,,", bytes(32), password, False),
+    (ssl.TLSVersion.TLSv1_3, plus, "p=tls-exporter,,", b"", password, False),
+    (ssl.TLSVersion.TLSv1_3, plus, "p=tls-unique,,", bytes(12), password, False),
+    (ssl.TLSVersion.TLSv1_3, plus, "n,,", b"", password, False),
+    (ssl.TLSVersion.TLSv1_3, simple, "p=tls-exporter,,", bytes(32), password, False),
+    (ssl.TLSVersion.TLSv1_2, simple, "y,,", b"", password, True),
+    (ssl.TLSVersion.TLSv1_2, simple, "n,,", b"", password, True),
+    (ssl.TLSVersion.TLSv1_2, plus, "p=tls-exporter,,", bytes(32), password, False),
+]:
+    with session(version) as s:
+        offered = s.esmtp_features["auth"].split()
+        assert (plus in offered) == (version == ssl.TLSVersion.TLSv1_3), (version, offered)
+        code = scram(s, name, gs2, data, word)
+        assert (code == 235) == good and 200 <= code < 600, (version, name, gs2, word, code)
+        # One that went well forgets failures, which would slow down those that follow.
+        if not good:
+            s.rset()
+"#;
+    let mut command = Command::new(python);
+    command.args(["-c", script, &world.implicit.to_string()]).arg(world.authority.file());
+    good(command.args([USER, PASSWORD]));
 }

@@ -31,6 +31,7 @@ mod pty;
 mod python;
 mod questions;
 mod real;
+mod relays;
 mod report;
 mod server;
 mod start;

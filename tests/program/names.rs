@@ -57,13 +57,26 @@ fn both_families_are_tried() {
 /// has: neither is tried twice before the server is left alone.
 #[test]
 fn an_address_that_refuses_a_connection_has_had_its_turn() {
-    let Some(dns) = Dns::start(&["--host-record=dual.test,127.0.0.1,::1"]) else { return };
-    for greeting in ["554 5.7.1 not you", "421 4.3.2 not now"] {
+    let Some(dns) = Dns::start(&[
+        "--host-record=dual.test,127.0.0.1,::1",
+        "--mx-host=first.test,good.test,5",
+        "--mx-host=first.test,down.test,10",
+        "--host-record=good.test,127.0.0.1",
+        "--host-record=down.test,127.0.0.3",
+    ]) else {
+        return;
+    };
+    for (host, greeting) in [
+        ("dual.test", "554 5.7.1 not you"),
+        ("dual.test", "421 4.3.2 not now"),
+        ("first.test", "554 5.7.1 not you"),
+    ] {
         let v4 = Next::at(free_address(), move |moment| match moment.stage {
             Stage::Connect => Act::SayAndClose(format!("{greeting}\r\n")),
             _ => Act::Usual,
         });
-        let setup = setup("dual.test", v4.address, dns.address)
+        let setup = setup(host, v4.address, dns.address)
+            .set("next_server.mx=yes")
             .set("queue.retry_min=1h")
             .set("queue.retry_max=1h");
         let server = setup.start();
@@ -72,7 +85,7 @@ fn an_address_that_refuses_a_connection_has_had_its_turn() {
             let list = setup.say(&["next", "list"]);
             list.contains("backing").then_some(())
         });
-        assert_eq!(v4.connections(), 1, "{greeting}: {}", server.log());
+        assert_eq!(v4.connections(), 1, "{host} {greeting}: {}", server.log());
     }
 }
 

@@ -1,8 +1,8 @@
 """A next server that wants to know who we are: Python's hashlib and ssl, so that it is not ours.
 
 Arguments: mechanisms (comma-separated), user, password or token, certificate, key. TLS begins at
-once. Says its port in the first line, then what happens: `auth MECHANISM ok|no`, `mail`, `heard
-VERB`.
+once; behind `TLS1.2:` the mechanisms are offered in that version. Says its port in the first line,
+then what happens: `flag y|n` (of SCRAM), `auth MECHANISM ok|no`, `mail`, `heard VERB`.
 """
 
 import base64, hashlib, hmac, os, socket, ssl, sys, threading
@@ -10,6 +10,9 @@ import base64, hashlib, hmac, os, socket, ssl, sys, threading
 mechanisms, user, secret, certificate, key = sys.argv[1:6]
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(certificate, key)
+if mechanisms.startswith("TLS1.2:"):
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    mechanisms = mechanisms.removeprefix("TLS1.2:")
 lock = threading.Lock()
 
 
@@ -63,7 +66,8 @@ class Session:
 
     def scram(self, first):
         binding, _, bare = first.split(",", 2)
-        assert binding in "ny", "the other flavour is not offered"
+        assert binding in "ny", "the other flavour is not chosen"
+        say("flag", binding)
         fields = dict(field.split("=", 1) for field in bare.split(","))
         assert fields["n"] == user, fields
         nonce, salt, count = fields["r"] + encode(os.urandom(12)), os.urandom(16), 4096

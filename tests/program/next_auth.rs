@@ -2,6 +2,7 @@
 //! never in what people can read.
 
 use crate::certs::{Authority, Identity};
+use crate::next::Next;
 use crate::python::PythonNext;
 use crate::server::{Server, Setup};
 use crate::wait_for;
@@ -168,6 +169,74 @@ fn a_token_that_is_refused_is_fetched_again() {
     let outcomes = (guard.said("auth XOAUTH2 no").len(), guard.said("auth XOAUTH2 ok").len());
     assert_eq!(outcomes, (1, 1), "{}", server.log());
     is_kept_secret(&setup, &server);
+}
+
+/// RFC 5802 section 6: who could bind to the channel, and is not offered that, says so; who cannot
+/// does not pretend. In TLS 1.2 there is nothing that we bind to, whatever the server offers.
+#[test]
+fn the_flag_says_whether_a_binding_was_possible() {
+    let world = World::new();
+    for (offered, flag) in [
+        ("SCRAM-SHA-256,PLAIN", "flag y"),
+        ("TLS1.2:SCRAM-SHA-256,PLAIN", "flag n"),
+        ("TLS1.2:SCRAM-SHA-256-PLUS,SCRAM-SHA-256", "flag n"),
+    ] {
+        let Some(guard) = start(offered, SECRET, &world.identity) else { return };
+        let setup = world.setup(&guard).set(&format!("next_server.password={SECRET}"));
+        let server = setup.start();
+        send(&server);
+        guard.wait("mail", 1);
+        assert_eq!(guard.said("flag"), [flag], "{offered}: {}", server.log());
+        assert_eq!(guard.said("auth SCRAM-SHA-256 ok").len(), 1);
+    }
+}
+
+/// A command that never ends costs nobody else anything, and does not outlive the server.
+#[test]
+fn a_command_that_hangs_stops_nobody_and_goes_with_the_server() {
+    let world = World::new();
+    let Some(guard) = start("PLAIN", SECRET, &world.identity) else { return };
+    let other = Next::new();
+    let setup = world
+        .setup(&guard)
+        .set("next_server.other.host=127.0.0.1")
+        .set(&format!("next_server.other.port={}", other.address.port()))
+        .set("routes.other.test=other");
+    let began = setup.dir.path().join("began");
+    // A child of its own, which is to go, too.
+    let script = format!("echo $$ >'{}'\nsleep 100000\necho\n", began.display());
+    let line = command(&setup, &script);
+    let setup = setup.set(&line);
+    let mut server = setup.start();
+    send(&server);
+    let pid = wait_for("the command", || {
+        let pid = std::fs::read_to_string(&began).ok()?;
+        pid.trim().parse::<u32>().ok()
+    });
+    for n in 1..=20 {
+        let mail = "Subject: x\r\n\r\nbody\r\n";
+        server.ehlo().mail("ann@example.org", &["bob@other.test"], mail);
+        other.wait(n);
+    }
+    assert_eq!((setup.queue_files().len(), guard.said("auth").len()), (1, 0));
+    server.signal("TERM");
+    server.wait();
+    if cfg!(target_os = "linux") {
+        let is_there = |pid: u32| std::path::Path::new("/proc").join(pid.to_string()).exists();
+        wait_for("the end of the command", || (!is_there(pid)).then_some(()));
+        wait_for("the end of its child", || group(pid).is_empty().then_some(()));
+    }
+}
+
+/// The processes of this group.
+fn group(leader: u32) -> Vec<String> {
+    let stats = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let stats = stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+    let of_group = |stat: &String| {
+        let behind = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        behind.split_whitespace().nth(2) == Some(&leader.to_string())
+    };
+    stats.filter(of_group).collect()
 }
 
 #[test]
