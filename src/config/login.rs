@@ -64,6 +64,12 @@ impl Maker<'_> {
             (Some(user), Some((_, secret))) => (user, secret),
             (None, None) => return None,
             (Some(_), None) => {
+                let keys = ["user", "password", "password_file", "password_command"];
+                // While running, settings come one at a time: one secret was taken away, so that
+                // another can be given.
+                if keys.iter().any(|key| self.source_of(section, key) == Source::Runtime) {
+                    return None;
+                }
                 let source = self.source_of(section, "user");
                 let what = "user needs a password, password_file or password_command beside it";
                 self.complain(&source, what);

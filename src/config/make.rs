@@ -303,6 +303,10 @@ impl Maker<'_> {
             (there, _) => {
                 let (given, other) =
                     if there.is_some() { ("certificate", "key") } else { ("key", "certificate") };
+                // While running, settings come one at a time: the other is yet to come.
+                if *self.settings.source("tls", other) == Source::Runtime {
+                    return None;
+                }
                 let source = self.settings.source("tls", given).clone();
                 let what = format!("tls.{given} needs tls.{other} beside it");
                 self.complain(&source, what);

@@ -155,8 +155,9 @@ smtpd_sasl_authenticated_header = yes
         fs::write(self.path("etc/master.cf"), listeners + SERVICES).unwrap();
     }
 
-    /// A database of users; no daemon is wanted. Debian's Postfix looks for `sasl/smtpd.conf` in its
-    /// folder of configuration, others where `cyrus_sasl_config_path` says: that is the same here.
+    /// A database of users; no daemon is wanted. Debian's Postfix looks for `sasl/smtpd.conf` in
+    /// its folder of configuration, others where `cyrus_sasl_config_path` says: both are the same
+    /// here.
     fn cyrus(&self) -> Option<()> {
         let database = self.path("sasldb2");
         let mut passwd = Command::new(tool("saslpasswd2")?);
