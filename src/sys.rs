@@ -1,4 +1,7 @@
 //! The one part with `unsafe`: system calls that std does not have.
+//!
+//! What only Linux has, has a twin for all other systems. `--cfg portable_twins` takes the twin on
+//! Linux, too: so the tests run it (`scripts/test` does that).
 #![allow(unsafe_code)]
 
 mod user;
@@ -50,7 +53,8 @@ pub fn raise_file_limit() -> u64 {
     }
     let before = limit.rlim_cur;
     // macOS says "unlimited" and then refuses more than OPEN_MAX.
-    let most = if cfg!(target_os = "macos") { 10_240 } else { libc::rlim_t::MAX };
+    let most =
+        if cfg!(any(target_os = "macos", portable_twins)) { 10_240 } else { libc::rlim_t::MAX };
     limit.rlim_cur = limit.rlim_max.min(most);
     // SAFETY: as above; the struct is only read.
     if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } == 0 {
@@ -61,7 +65,7 @@ pub fn raise_file_limit() -> u64 {
 }
 
 /// Lets the kernel begin to write a part of a file, so that a later sync has less to wait for.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable_twins)))]
 pub fn write_out(file: &File, from: u64, octets: u64) -> io::Result<()> {
     let (from, octets) = (from as libc::off64_t, octets as libc::off64_t);
     // SAFETY: the descriptor is open; a wrong range is an error, not a fault.
@@ -72,7 +76,7 @@ pub fn write_out(file: &File, from: u64, octets: u64) -> io::Result<()> {
 }
 
 /// Where the kernel takes no hint, the part is synced in larger steps.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable_twins))]
 pub fn write_out(file: &File, from: u64, octets: u64) -> io::Result<()> {
     const STEP: u64 = 4 << 20;
     if from / STEP == (from + octets) / STEP { Ok(()) } else { file.sync_data() }
@@ -126,7 +130,7 @@ pub fn forbid_core() {
     // SAFETY: the pointer is to a struct of the right kind, for the time of the call.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) };
     // Linux gives an image to a program (core_pattern) whatever the limit says.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", not(portable_twins)))]
     // SAFETY: takes numbers only.
     unsafe {
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -438,7 +442,7 @@ impl Drop for ScratchStream {
 }
 
 /// In memory, where the system has that.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable_twins)))]
 fn scratch_stream() -> io::Result<*mut libc::FILE> {
     // SAFETY: the name is a C string.
     let fd = unsafe { libc::memfd_create(c"screen".as_ptr(), libc::MFD_CLOEXEC) };
@@ -450,7 +454,7 @@ fn scratch_stream() -> io::Result<*mut libc::FILE> {
     if stream.is_null() { Err(io::Error::last_os_error()) } else { Ok(stream) }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable_twins))]
 fn scratch_stream() -> io::Result<*mut libc::FILE> {
     // SAFETY: takes nothing.
     let stream = unsafe { libc::tmpfile() };

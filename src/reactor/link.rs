@@ -28,6 +28,9 @@ pub const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long a closing link waits for its last octets to be taken.
 pub const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// A short read says that the socket is dry: so it is with the edges of epoll and kqueue. Where mio
+/// has only poll(2), it waits for the WouldBlock.
+const SHORT_IS_DRY: bool = !cfg!(portable_twins);
 /// Octets that a closing link drains at once.
 const DRAIN: usize = 64 * 1024;
 
@@ -163,7 +166,7 @@ impl<S> Link<S> {
                 // epoll(7), question 9: a short read has emptied the socket, and whatever comes
                 // later makes a new edge. It saves the read that would say WouldBlock. The end
                 // of the stream may be behind these octets without an edge of its own, though.
-                if n < buf.len() && !self.read_closed && self.transport.is_plain() {
+                if SHORT_IS_DRY && n < buf.len() && !self.read_closed && self.transport.is_plain() {
                     self.readable = false;
                 }
                 Ok(Input::Octets(n))

@@ -76,8 +76,11 @@ impl MioNet {
     /// Asks for the edges of a console's terminal.
     pub fn watch_terminal(&mut self, desk: &mut Desk) -> io::Result<()> {
         let fd = desk.tty().as_raw_fd();
-        let registered =
-            self.poll.registry().register(&mut SourceFd(&fd), mio::Token(TERMINAL.0), BOTH);
+        let registered = if cfg!(portable_twins) {
+            Err(io::ErrorKind::InvalidInput.into())
+        } else {
+            self.poll.registry().register(&mut SourceFd(&fd), mio::Token(TERMINAL.0), BOTH)
+        };
         match registered {
             // macOS: kqueue refuses some terminals.
             Err(e) if e.kind() == io::ErrorKind::InvalidInput => desk.look_now_and_then(),

@@ -14,7 +14,7 @@ pub fn effective_user() -> u32 {
 }
 
 /// The user as whom the peer of a Unix socket acts.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(portable_twins)))]
 pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: 0 };
     let mut length = size_of::<libc::ucred>() as libc::socklen_t;
@@ -33,14 +33,32 @@ pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
 }
 
 /// The user as whom the peer of a Unix socket acts.
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), portable_twins))]
 pub fn peer_user(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let (mut user, mut group) = (libc::uid_t::MAX, libc::gid_t::MAX);
-    // SAFETY: the pointers are to integers of the right kind, for the time of the call.
-    match unsafe { libc::getpeereid(socket.as_raw_fd(), &raw mut user, &raw mut group) } {
+    match peer_ids(socket.as_raw_fd(), &mut user, &mut group) {
         0 => Ok(user),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peer_ids(socket: i32, user: &mut libc::uid_t, group: &mut libc::gid_t) -> i32 {
+    // SAFETY: the pointers are to integers of the right kind, for the time of the call.
+    unsafe { libc::getpeereid(socket, user, group) }
+}
+
+/// Linux has no getpeereid(3): made here of what it has.
+#[cfg(all(target_os = "linux", portable_twins))]
+fn peer_ids(socket: i32, user: &mut libc::uid_t, group: &mut libc::gid_t) -> i32 {
+    let mut peer = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    let to = (&raw mut peer).cast();
+    // SAFETY: the pointers are to a struct of the right kind and to its length.
+    let result = unsafe { libc::getsockopt(socket, level, option, to, &raw mut length) };
+    (*user, *group) = (peer.uid, peer.gid);
+    result
 }
 
 /// Whether the process's user may not read a file, or not get there. Of no file at all it is not

@@ -111,7 +111,8 @@ impl Life {
         assert!(spool.failure().is_none(), "{words}: {:?}", spool.failure());
         assert!(spool.is_empty(), "{words}: {} messages are left", spool.len());
         spool.close();
-        let (disk, ledger) = self.end();
+        let (disk, mut ledger) = self.end();
+        ledger.flush_failed = !honest;
         let mut again = Life::begin(disk.power_cut(0), ledger, 3);
         if honest {
             assert!(again.found.is_empty(), "{words}: came back: {:?}", again.found);

@@ -2,7 +2,7 @@
 //! do anything a network may, and a process that is killed now and then. What was acknowledged
 //! must be delivered, failed or still in the spool; what was refused must not be delivered; and
 //! everything must come to an end. A failure prints its seed; `MAILFLUX_SEED=` replays it, and
-//! `MAILFLUX_SEEDS=` runs so many.
+//! `MAILFLUX_SEEDS=` runs so many, or a range of them: `2500..10000`.
 
 mod held;
 mod names;
@@ -189,9 +189,12 @@ fn what_is_acknowledged_is_delivered_or_failed() {
         run(seed.parse().unwrap());
         return;
     }
-    let seeds = std::env::var("MAILFLUX_SEEDS").map_or(SEEDS, |n| n.parse().unwrap());
+    let asked = std::env::var("MAILFLUX_SEEDS").unwrap_or_else(|_| SEEDS.to_string());
+    let (first, last) = asked.split_once("..").unwrap_or(("0", &asked));
+    let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
+    let seeds = last - first;
     let mut all = Totals::default();
-    for seed in 0..seeds {
+    for seed in first..last {
         println!("seed {seed}");
         let one = run(seed);
         all.acknowledged += one.acknowledged;
