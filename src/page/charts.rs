@@ -4,7 +4,12 @@
 //! | --- | --- |
 //! | `stages: {name: {p50 p95 p99}}` | latency by stage |
 //! | `reply_codes: {code: count}`, `next_reply_codes` | replies by code, coloured by class |
-//! | `rows: [{name count}]` | a ranking |
+//! | `next: {name: {stage: {p50 p99}}}` | latency by next server |
+//! | `rows: [{name count}]`, `deferred` | a ranking |
+//! | `rows: [{at sessions accepted}]` | the busiest minutes |
+//! | `count p50 p95 p99 max octets` | sizes of messages |
+//! | `done_after: [{attempt recipients}]` | after how many attempts |
+//! | `in: {sessions tls kinds}`, `out` | the share of TLS |
 //! | `hops: [{by delay_s}]` | delay at each hop |
 //! | `findings: [{severity}]` | findings by weight |
 
@@ -69,7 +74,14 @@ pub(super) fn charts(json: &Value) -> Vec<Chart> {
         latency(json),
         codes(json, "reply_codes", "Replies to clients"),
         codes(json, "next_reply_codes", "Replies of next servers"),
-        ranking(json),
+        next_latency(json),
+        ranking(json, "rows", "The most frequent"),
+        ranking(json, "deferred", "Deferred, by next server and reply"),
+        minutes(json),
+        sizes(json),
+        attempts(json),
+        tls(json, "in", "Sessions with clients: TLS or not, and which"),
+        tls(json, "out", "Sessions with next servers: TLS or not, and which"),
         hops(json),
         findings(json),
     ];
@@ -111,14 +123,80 @@ fn codes(json: &Value, field: &str, title: &'static str) -> Option<Chart> {
     chart(title, Scale::Log, bars)
 }
 
-fn ranking(json: &Value) -> Option<Chart> {
+/// The slowest stage of each next server is what people look for: all stages stand there.
+fn next_latency(json: &Value) -> Option<Chart> {
+    let servers = json.get("next")?.as_object()?;
+    let bars = servers.iter().flat_map(|(server, stages)| {
+        let stages = stages.as_object().into_iter().flatten();
+        stages.filter_map(move |(stage, figures)| {
+            let ms = figures.get("p95")?.as_f64().filter(|ms| *ms > 0.0)?;
+            let (label, shown) = (format!("{server} {stage}"), format!("{ms:.3} ms"));
+            Some(Bar { label, value: ms, shown, tone: Tone::Plain })
+        })
+    });
+    chart("Latency by next server and stage: 95 of 100 are faster", Scale::Log, bars)
+}
+
+/// A bar for a count.
+fn counted(label: impl Into<String>, count: u64, tone: Tone) -> Bar {
+    Bar { label: label.into(), value: count as f64, shown: count.to_string(), tone }
+}
+
+/// Messages in each of the busiest minutes, by UTC.
+fn minutes(json: &Value) -> Option<Chart> {
     let rows = json.get("rows")?.as_array()?;
+    let bars = rows.iter().filter_map(|row| {
+        let (at, accepted) = (row.get("at")?.as_i64()?, row.get("accepted")?.as_u64()?);
+        let minute = at.div_euclid(60).rem_euclid(24 * 60);
+        let label = format!("{:02}:{:02} UTC", minute / 60, minute % 60);
+        Some(counted(label, accepted, Tone::Plain))
+    });
+    chart("Messages accepted in the busiest minutes", Scale::Linear, bars)
+}
+
+fn sizes(json: &Value) -> Option<Chart> {
+    json.get("octets")?;
+    let names = [("p50", Tone::Plain), ("p95", Tone::Plain), ("p99", Tone::Plain)];
+    let names = names.into_iter().chain([("max", Tone::Faint)]);
+    let bars = names.filter_map(|(name, tone)| {
+        let octets = json.get(name)?.as_u64().filter(|octets| *octets > 0)?;
+        Some(Bar { shown: format!("{octets} octets"), ..counted(name, octets, tone) })
+    });
+    chart("Sizes of messages", Scale::Log, bars)
+}
+
+fn attempts(json: &Value) -> Option<Chart> {
+    let rows = json.get("done_after")?.as_array()?;
+    let bars = rows.iter().filter_map(|row| {
+        let attempt = row.get("attempt")?.as_u64()?;
+        let tone = if attempt == 1 { Tone::Good } else { Tone::Odd };
+        Some(counted(format!("attempt {attempt}"), row.get("recipients")?.as_u64()?, tone))
+    });
+    chart("Recipients done after so many attempts", Scale::Log, bars)
+}
+
+fn tls(json: &Value, leg: &str, title: &'static str) -> Option<Chart> {
+    let leg = json.get(leg)?;
+    let (all, secured) = (leg.get("sessions")?.as_u64()?, leg.get("tls")?.as_u64()?);
+    let shares = [
+        counted("in TLS", secured, Tone::Good),
+        counted("in clear", all.saturating_sub(secured), Tone::Odd),
+    ];
+    let kinds = leg.get("kinds").and_then(Value::as_array).into_iter().flatten();
+    let kinds = kinds.filter_map(|kind| {
+        Some(counted(kind.get("name")?.as_str()?, kind.get("count")?.as_u64()?, Tone::Faint))
+    });
+    chart(title, Scale::Linear, shares.into_iter().chain(kinds)).filter(|_| all > 0)
+}
+
+fn ranking(json: &Value, field: &str, title: &'static str) -> Option<Chart> {
+    let rows = json.get(field)?.as_array()?;
     let bars = rows.iter().filter_map(|row| {
         let (name, count) = (row.get("name")?.as_str()?, row.get("count")?.as_u64()?);
         let shown = count.to_string();
         Some(Bar { label: name.into(), value: count as f64, shown, tone: Tone::Plain })
     });
-    chart("The most frequent", Scale::Linear, bars)
+    chart(title, Scale::Linear, bars)
 }
 
 fn hops(json: &Value) -> Option<Chart> {

@@ -43,6 +43,26 @@ fn known_forms_have_charts() {
         (rows, vec![">192.0.2.7</text>", ">12</text>"]),
         (hops, vec![">mx.example.org</text>", "-3 s", "class=\"bad\""]),
         (findings, vec![">error</text>", ">warning</text>"]),
+        (
+            json!({ "next": { "mx": { "rcpt": { "p50": 1.0, "p95": 2.0 } } } }),
+            vec![">mx rcpt</text>", "2.000 ms"],
+        ),
+        (
+            json!({ "rows": [{ "at": 86_400 + 3_660, "sessions": 9, "accepted": 7 }] }),
+            vec![">01:01 UTC</text>", ">7</text>"],
+        ),
+        (
+            json!({ "count": 2, "p50": 10, "p95": 20, "p99": 30, "max": 40, "octets": 50 }),
+            vec![">p50</text>", "10 octets", ">max</text>"],
+        ),
+        (
+            json!({ "done_after": [{ "attempt": 2, "recipients": 3 }], "deferred": [] }),
+            vec![">attempt 2</text>", ">3</text>"],
+        ),
+        (
+            json!({ "in": { "sessions": 5, "tls": 2, "kinds": [{ "name": "TLS13", "count": 2 }] } }),
+            vec![">in TLS</text>", ">in clear</text>", ">TLS13</text>", ">3</text>"],
+        ),
     ] {
         let html = page(vec![("x", vec![], json.clone())]).html();
         assert_eq!(html.matches("<svg").count(), 1, "{json}");
