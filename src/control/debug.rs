@@ -41,7 +41,7 @@ pub enum FaultCommand {
 pub const ADD_LIST_DELETE: &[&str] = &["add", "list", "delete"];
 
 /// The legs of the relay.
-const RELAY_LEGS: &str = "in or out";
+const RELAY_LEGS: &str = "in or out; what the sink is asked and says is held by leg=out";
 
 pub(super) fn breakpoints(args: &mut Args<'_>) -> Result<Command, CommandError> {
     Ok(Command::Break(match args.need_choice(ADD_LIST_DELETE)? {

@@ -60,7 +60,8 @@ fn known_forms_have_charts() {
             vec![">attempt 2</text>", ">3</text>"],
         ),
         (
-            json!({ "in": { "sessions": 5, "tls": 2, "kinds": [{ "name": "TLS13", "count": 2 }] } }),
+            json!({ "in": { "sessions": 5, "tls": 2,
+                "kinds": [{ "name": "TLS13", "count": 2 }] } }),
             vec![">in TLS</text>", ">in clear</text>", ">TLS13</text>", ">3</text>"],
         ),
     ] {

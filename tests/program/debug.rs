@@ -81,7 +81,10 @@ fn a_client_is_held_and_let_go_while_all_others_go_on() {
         (&["go", "i999"], "session i999 is not live"),
         (&["break", "delete", "b2"], "did you mean 'b1'?"),
         (&["break", "add", "at", "rctp"], "column 14: unknown stage 'rctp'; did you mean 'rcpt'?"),
-        (&["break", "add", "at", "rcpt", "leg=sink"], "column 23: 'sink' is not in or out"),
+        (
+            &["break", "add", "at", "rcpt", "leg=sink"],
+            "column 23: 'sink' is not in or out; what the sink",
+        ),
         (&["break", "add", "at", "rcpt", "where", "rctp == x"], "column 25: "),
         (&["reply", id(&row), "999", "what"], "this is not a reply such as"),
     ] {

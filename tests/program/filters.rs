@@ -425,3 +425,33 @@ fn the_examples_of_the_page_work() {
     }
     assert!(done > 12, "{done}");
 }
+
+/// A filter that comes while content streams decides about it, if there was one before.
+#[test]
+fn a_filter_holds_for_the_stages_to_come() {
+    let next = Next::new();
+    let setup = Setup::new(next.address);
+    let server = setup.start();
+    let mut client = server.ehlo();
+    let mut first = None;
+    for (turn, code) in [250, 554, 554].into_iter().enumerate() {
+        client.command("MAIL FROM:<ann@example.org>").expect(250);
+        client.command("RCPT TO:<bob@example.net>").expect(250);
+        client.command("DATA").expect(354);
+        match (turn, &first) {
+            (0, _) => {
+                let rule = ["reject", "554 5.7.1 no", "where", "subject == \"hello\""];
+                first = Some(setup.filter(&rule));
+            }
+            (2, Some(first)) => {
+                // It judges alone, though it was not there when the message began.
+                setup.filter(&["reject", "554 5.7.1 too large", "where", "size > 10"]);
+                setup.say(&["filter", "delete", first]);
+            }
+            _ => {}
+        }
+        client.send(MAIL).unwrap();
+        client.command(".").expect(code);
+    }
+    assert_eq!(next.wait(1).len(), 1);
+}
