@@ -42,7 +42,7 @@ pub(super) struct Live {
     /// Refusals so far.
     refusals: u32,
     /// What its lines said, while somebody listens.
-    about: Said,
+    about: Option<Box<Said>>,
 }
 
 /// What a session's lines said of it, for the feed.
@@ -66,13 +66,7 @@ impl Live {
             octets: 0,
             chain: Chain::default(),
         };
-        Live {
-            record,
-            dialogue: Dialogue::new(now.time),
-            last: now.time,
-            refusals: 0,
-            about: Said::default(),
-        }
+        Live { record, dialogue: Dialogue::new(now.time), last: now.time, refusals: 0, about: None }
     }
 
     /// Something was refused: for the how manieth time.
@@ -91,7 +85,7 @@ impl Live {
     /// Learns whom the session speaks of, from its lines.
     pub fn learn_about(&mut self, what: &What<'_>, context: &Context) {
         let What::Line { side, tls, text, .. } = *what else { return };
-        let about = &mut self.about;
+        let about = self.about.get_or_insert_default();
         about.tls = tls;
         match (side, context.verb) {
             (Side::Client, Some(Verb::Ehlo | Verb::Helo)) => {
@@ -131,7 +125,8 @@ fn path(command: &[u8]) -> Option<Printable> {
 /// All sessions that the journal knows.
 #[derive(Debug)]
 pub struct Sessions {
-    live: HashMap<SessionId, Live>,
+    /// Boxed, since the room that a table keeps free is as large as its entries.
+    live: HashMap<SessionId, Box<Live>>,
     /// Oldest first.
     ended: VecDeque<(SessionId, SessionRecord)>,
     keep: usize,
@@ -145,12 +140,12 @@ impl Sessions {
 
     /// A session begins.
     pub(super) fn open(&mut self, id: SessionId, now: Now) {
-        self.live.insert(id, Live::new(now));
+        self.live.insert(id, Box::new(Live::new(now)));
     }
 
     /// A session that goes on.
     pub(super) fn live_mut(&mut self, id: SessionId) -> Option<&mut Live> {
-        self.live.get_mut(&id)
+        self.live.get_mut(&id).map(Box::as_mut)
     }
 
     /// A session that ended a moment ago: a message may become durable, or an attempt be
@@ -182,15 +177,16 @@ impl Sessions {
     /// What is known of a live session, for an item of the feed.
     pub(super) fn about(&self, id: SessionId) -> Option<About> {
         let live = self.live.get(&id)?;
+        let said = live.about.as_deref();
         let peer = live.record.peer.map(|peer| peer.ip().to_canonical());
         Some(About {
             client: peer.filter(|_| id.leg == Leg::In),
             next: live.record.next.as_deref().map(Printable::new),
-            helo: live.about.helo.clone(),
-            from: live.about.from.clone(),
-            rcpt: live.about.rcpt.clone(),
+            helo: said.and_then(|said| said.helo.clone()),
+            from: said.and_then(|said| said.from.clone()),
+            rcpt: said.and_then(|said| said.rcpt.clone()),
             user: None,
-            tls: live.about.tls,
+            tls: said.is_some_and(|said| said.tls),
         })
     }
 

@@ -39,7 +39,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// Opens a listener; says where it listens.
     pub fn listen(&mut self, at: SocketAddr, role: Role) -> io::Result<SocketAddr> {
         let (socket, local) = self.net.listen(at, self.slots.next_token())?;
-        self.slots.insert(Slot::Listener(Listener { socket, at, role, queued: false }));
+        self.slots.insert(Slot::Listener(Box::new(Listener { socket, at, role, queued: false })));
         Ok(local)
     }
 

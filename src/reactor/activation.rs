@@ -81,7 +81,7 @@ impl<D: Disk> Reactor<MioNet, D> {
             let words = format!("cannot use socket {number} of LISTEN_FDS: {}", cause(&e));
             Failure::new(exit::SYSTEM, words)
         })?;
-        self.slots.insert(Slot::Listener(Listener { socket, at, role, queued: false }));
+        self.slots.insert(Slot::Listener(Box::new(Listener { socket, at, role, queued: false })));
         Ok(at)
     }
 }

@@ -35,17 +35,17 @@ pub struct Door<L> {
     pub queued: bool,
 }
 
-/// One of the things that own a socket. Connections are boxed: the slab stays small, and an
-/// entry moves without its contents.
+/// One of the things that own a socket. All are boxed: the slab stays small, and an entry
+/// moves without its contents.
 pub enum Slot<N: Net, F> {
     /// Waits for clients.
-    Listener(Listener<N::Listener>),
+    Listener(Box<Listener<N::Listener>>),
     /// A client.
     Inbound(Box<Inbound<N::Stream, F>>),
     /// A next server.
     Outbound(Box<Outbound<N::Stream>>),
     /// Waits for those who ask.
-    Door(Door<N::Listener>),
+    Door(Box<Door<N::Listener>>),
     /// Somebody who asks.
     Asking(Box<Asking<N::Stream>>),
     /// A student's end of a session.

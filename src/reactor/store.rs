@@ -18,7 +18,7 @@ pub enum Storing<F> {
     /// For the spool.
     Spool(Box<Spooling<F>>),
     /// For the sink, and so many octets of it came from the client.
-    Sink(Parcel, u64),
+    Sink(Box<Parcel>, u64),
 }
 
 impl<F> Storing<F> {
@@ -72,7 +72,7 @@ impl<D: Disk> Core<D> {
             let mut parcel = self.sink.begin(envelope, now).map_err(|e| sink_reply(&e))?;
             let trace = received(envelope, &hostname, parcel.id(), now.wall);
             parcel.append(&trace).map_err(|e| sink_reply(&e))?;
-            return Ok(Storing::Sink(parcel, 0));
+            return Ok(Storing::Sink(Box::new(parcel), 0));
         }
         let kept = self.with_aliases(envelope);
         let routes = self.routes_of(&kept, now);
@@ -130,7 +130,7 @@ impl<D: Disk> Core<D> {
                 self.pending
                     .push(Pending { owner: Owner::Session(session, token), routes: s.routes });
             }
-            Storing::Sink(parcel, _) => self.pending_sink.push((token, parcel)),
+            Storing::Sink(parcel, _) => self.pending_sink.push((token, *parcel)),
         }
     }
 

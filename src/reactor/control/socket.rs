@@ -132,7 +132,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// Opens the control socket.
     pub fn listen_control(&mut self, path: &std::path::Path) -> io::Result<()> {
         let socket = self.net.listen_local(path, self.slots.next_token())?;
-        self.slots.insert(Slot::Door(Door { socket, queued: false }));
+        self.slots.insert(Slot::Door(Box::new(Door { socket, queued: false })));
         Ok(())
     }
 

@@ -61,6 +61,10 @@ impl ServerSession {
                 return (used, out.into());
             }
             let rest = &input[used..];
+            if rest.is_empty() && self.outbox.capacity() > 0 {
+                // A session that only waits owns nothing that it does not need.
+                self.outbox = VecDeque::new();
+            }
             let (n, action) = match self.state {
                 State::Start => {
                     self.ask(Question::Connect);
