@@ -6,9 +6,9 @@
 //! | used | a batch of which all is done, while commits follow closely | its room is durable, too |
 //! | fresh | [`Spool::prepare`], after commits that found none | its name is durable |
 //!
-//! A server that gets a message now and then has none; after a second without a commit all are
-//! removed. Whatever ends the process before that leaves empty files and files of which all is
-//! done; recovery removes both.
+//! A server that gets a message now and then, or a few at once, has none; after a second without a
+//! commit all are removed. Whatever ends the process before that leaves empty files and files of
+//! which all is done; recovery removes both.
 //!
 //! ## Why a used file is safe
 //!
@@ -30,8 +30,9 @@ use super::name::FileName;
 use super::store::Spool;
 use crate::base::{MessageId, Status, Time};
 
-/// Commits that are farther apart have no use for spare files.
+/// Commits that are farther apart have no use for spare files, nor have a few that are not.
 const IDLE: Duration = Duration::from_secs(1);
+const ENOUGH: u32 = 8;
 /// So many fresh ones are made at first, and at most: the loop waits meanwhile.
 const FEWEST: u16 = 4;
 const MOST: u16 = 16;
@@ -54,9 +55,11 @@ pub(super) struct Spares<F> {
     fresh: VecDeque<Spare<F>>,
     /// The first message of the last batch, until files have been named after it.
     after: Option<MessageId>,
-    /// When the last batch was written, and that this was soon after the one before.
+    /// When the last batch was written, and how many followed each other closely until then.
     last: Option<Time>,
-    busy: bool,
+    streak: u32,
+    /// So many are worth spare files.
+    enough: u32,
     /// How many to make the next time.
     many: u16,
 }
@@ -64,15 +67,22 @@ pub(super) struct Spares<F> {
 impl<F> Default for Spares<F> {
     fn default() -> Spares<F> {
         let (used, fresh) = (VecDeque::new(), VecDeque::new());
-        Spares { used, fresh, after: None, last: None, busy: false, many: FEWEST }
+        let (streak, enough) = (0, ENOUGH);
+        Spares { used, fresh, after: None, last: None, streak, enough, many: FEWEST }
     }
 }
 
 impl<F> Spares<F> {
+    /// Commits follow each other closely, and have done so for a while.
+    fn is_busy(&self) -> bool {
+        self.streak >= self.enough
+    }
+
     /// A batch of so many octets that begins with this message is to be written: a file for it,
     /// if there is one.
     pub fn take(&mut self, first: MessageId, octets: usize, now: Time) -> Option<Spare<F>> {
-        self.busy = self.last.is_some_and(|last| now < last.after(IDLE));
+        let close = self.last.is_some_and(|last| now < last.after(IDLE));
+        self.streak = if close { self.streak.saturating_add(1) } else { 0 };
         self.last = Some(now);
         self.after = Some(first);
         let fits = |spare: &Spare<F>| {
@@ -101,13 +111,19 @@ impl<F> Spares<F> {
 }
 
 impl<D: Disk> Spool<D> {
+    /// From now on two commits that follow each other closely are enough for spare files. For
+    /// simulations, whose lives are short.
+    pub fn expect_load(&mut self) {
+        self.spares.enough = 1;
+    }
+
     /// Makes files for coming commits, when commits follow each other closely and no file is left.
     /// Call it when the replies of a commit are on their way. It waits for the disk as a commit
     /// does; true when it did.
     pub fn prepare(&mut self) -> bool {
         let healthy = self.trouble.is_none() && self.failure().is_none();
-        let Spares { used, fresh, busy, .. } = &self.spares;
-        if !busy || !used.is_empty() || !fresh.is_empty() || !healthy {
+        let Spares { used, fresh, .. } = &self.spares;
+        if !self.spares.is_busy() || !used.is_empty() || !fresh.is_empty() || !healthy {
             return false;
         }
         let Some(after) = self.spares.after.take() else { return false };
@@ -133,7 +149,7 @@ impl<D: Disk> Spool<D> {
     pub(super) fn may_keep(&self, number: u32, marks: &[(u32, Status)]) -> bool {
         let file = &self.files[number];
         let far = self.ids.next.saturating_sub(file.name.id.counter);
-        self.spares.busy
+        self.spares.is_busy()
             && file.length.is_some_and(|length| length <= LONGEST)
             && !file.damaged
             && !file.bounces
@@ -164,6 +180,7 @@ impl<D: Disk> Spool<D> {
     /// Removes the spare files.
     pub(super) fn release_spares(&mut self) {
         let spares = std::mem::take(&mut self.spares);
+        self.spares.enough = spares.enough;
         for Spare { name, file, .. } in spares.used {
             drop(file);
             self.discard(Dir::Queue, name.to_string());

@@ -56,6 +56,9 @@ impl Life {
         };
         let before = disk.clone();
         self.spool = Spool::open(disk).map_err(|_| before);
+        if let Ok(spool) = &mut self.spool {
+            spool.expect_load();
+        }
         self.found.clear();
         self.recover();
     }

@@ -12,6 +12,7 @@ pub use tables::Analysis;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::conversation::opened;
@@ -327,7 +328,7 @@ impl Analyst {
             sums[place] = 1;
             self.recipients.add(to.as_bytes(), 1, sums);
             if place == 1 {
-                self.deferred.add(rest.as_bytes(), 1, [0; 4]);
+                self.deferred.add(without_host(rest).as_bytes(), 1, [0; 4]);
             } else {
                 self.done_after[after.min(MAX_ATTEMPTS) - 1] += 1;
             }
@@ -340,6 +341,16 @@ impl Analyst {
 
 fn time_of(entry: &Entry<'_>) -> Time {
     Time::from_micros(u64::try_from(entry.line.at.as_micros()).unwrap_or(0))
+}
+
+/// A next server and its reply, without the host that spoke for it: `smart host=a[192.0.2.7]:25 451
+/// later` is `smart 451 later`.
+fn without_host(words: &str) -> Cow<'_, str> {
+    let Some((next, rest)) = words.split_once(" host=") else { return Cow::Borrowed(words) };
+    match rest.split_once(' ') {
+        Some((_, reply)) if !next.contains(' ') => Cow::Owned(format!("{next} {reply}")),
+        _ => Cow::Borrowed(words),
+    }
 }
 
 /// What stands in the angle brackets of a command.

@@ -52,7 +52,12 @@ const HOUR: &[(u64, &str, &str, &str)] = &[
     (18, "o1", "<-", "220 hi"),
     (19, "o1", "->", "MAIL FROM:<ann@example.org>"),
     (29, "o1", "<-", "451 4.3.0 later"),
-    (30, "o1", "outcome", "q1 deferred to=<bob@example.net> next=smart 451 4.3.0 later"),
+    (
+        30,
+        "o1",
+        "outcome",
+        "q1 deferred to=<bob@example.net> next=smart host=a[192.0.2.25]:25 451 4.3.0 later",
+    ),
     (60_030, "o1", "attempt", "q1 attempt nrcpts=1 size=1000"),
     (60_040, "o1", "outcome", "q1 delivered to=<bob@example.net> next=smart 250 ok"),
 ];

@@ -40,6 +40,7 @@ fn commit_octets(spool: &mut Spool<SimDisk>, millis: u64, octets: &[u8]) -> bool
 
 fn open(disk: SimDisk) -> (Spool<SimDisk>, Vec<Head>) {
     let mut spool = Spool::open(disk).unwrap();
+    spool.expect_load();
     let mut heads = Vec::new();
     while spool.is_recovering() {
         heads.extend(spool.recover(10, at(0).time).heads);
@@ -343,4 +344,15 @@ fn what_was_removed_is_durable_soon() {
     let (_, found) = open(spool.disk().clone().power_cut_by(&mut |_| 0));
     assert!(found.is_empty());
     assert_eq!(spool.next_trial(), Time::NEVER);
+}
+
+#[test]
+fn a_few_messages_at_once_ask_for_no_spare_files() {
+    let mut spool = Spool::open(SimDisk::new()).unwrap();
+    for n in 0..8 {
+        assert!(commit(&mut spool, n));
+        assert_eq!(spool.spares.count(), (0, 0), "{n}");
+    }
+    assert!(commit(&mut spool, 8));
+    assert_eq!(spool.spares.count(), (0, 4));
 }
