@@ -198,9 +198,11 @@ impl<D: Disk> Spool<D> {
             self.release_spares();
         }
         if self.rest_due().is_some_and(|due| due <= self.now) {
-            // A failure means that a power cut repeats more.
-            let _ = self.sync_queue();
-            self.removed = None;
+            if let Err(fault) = self.sync_queue() {
+                // What was removed may come back; flushing again would prove nothing (I2).
+                self.removed = None;
+                self.fail(&fault);
+            }
         }
     }
 
