@@ -64,8 +64,7 @@ impl<D: Disk> Spool<D> {
             }
         }
         if keep {
-            self.index.remove(counter);
-            self.messages.remove(counter);
+            self.forget_message(counter);
             self.keep(entry.file);
         } else if done {
             self.forget(counter);
@@ -110,10 +109,14 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
+    fn forget_message(&mut self, counter: u64) -> Option<Entry> {
+        self.messages.remove(counter);
+        self.index.remove(counter)
+    }
+
     /// A message leaves the index; with the last one its file goes.
     pub(super) fn forget(&mut self, counter: u64) {
-        let Some(entry) = self.index.remove(counter) else { return };
-        self.messages.remove(counter);
+        let Some(entry) = self.forget_message(counter) else { return };
         let file = &mut self.files[entry.file];
         file.live -= 1;
         if file.live == 0 {
