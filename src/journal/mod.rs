@@ -317,8 +317,9 @@ impl Journal {
         let line = logging::line(self.log_format, log::Level::Info, TARGET, &item);
         log::info!(target: TARGET, "{line}");
         if nth == MOST {
-            let what =
-                What::Remark("refused 100 times: this session's other refusals are not logged");
+            let words =
+                format!("refused {MOST} times: this session's other refusals are not logged");
+            let what = What::Remark(&words);
             let event = Event { now, session: Some(id), message: None, what };
             let item = FeedItem::new(seq, Duration::ZERO, (None, None), &event);
             let line = logging::line(self.log_format, log::Level::Info, TARGET, &item);
