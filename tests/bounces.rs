@@ -4,8 +4,7 @@
 use std::process::Command;
 
 use mailflux::base::{
-    Address, BodyType, Client, Enhanced, Envelope, MessageId, Notify, Protocol, Recipient, Reply,
-    Ret, Wall,
+    Address, Client, Enhanced, Envelope, MessageId, Notify, Protocol, Recipient, Reply, Ret, Wall,
 };
 use mailflux::queue::bounce::{Fate, Original, Told, plan_bounce};
 
@@ -44,21 +43,11 @@ elif returned.get_content_type() == 'text/rfc822-headers':
 "#;
 
 fn envelope(from: &str, rcpts: &[&str]) -> Envelope {
-    Envelope {
-        client: Client {
-            ip: "192.0.2.7".parse().ok(),
-            helo: None,
-            protocol: Protocol::Smtp,
-            user: None,
-        },
-        from: Address::parse(from).ok(),
-        body: BodyType::SevenBit,
-        utf8: false,
-        ret: None,
-        envid: Some("env+2B1".into()),
-        recipients: rcpts.iter().map(|r| Recipient::new(Address::parse(r).unwrap())).collect(),
-        bounce_of: None,
-    }
+    let ip = "192.0.2.7".parse().ok();
+    let client = Client { ip, helo: None, protocol: Protocol::Smtp, user: None };
+    let to = rcpts.iter().map(|r| Recipient::new(Address::parse(r).unwrap())).collect();
+    let plain = Envelope::plain(client, Address::parse(from).ok(), to);
+    Envelope { envid: Some("env+2B1".into()), ..plain }
 }
 
 fn failed(recipient: u32, text: &str) -> Told {

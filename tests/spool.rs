@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use mailflux::base::{
-    Address, BodyType, Client, Envelope, MessageId, Now, Protocol, Recipient, Status, Time, Wall,
+    Address, Client, Envelope, MessageId, Now, Protocol, Recipient, Status, Time, Wall,
 };
 use mailflux::spool::{Head, RealDisk, Spool, SpoolError};
 
@@ -18,21 +18,16 @@ fn now(seconds: u64) -> Now {
 
 fn envelope(recipients: usize) -> Envelope {
     let to = |n| Recipient::new(Address::parse(&format!("r{n}@example.net")).unwrap());
-    Envelope {
-        client: Client {
+    Envelope::plain(
+        Client {
             ip: Some("192.0.2.7".parse().unwrap()),
             helo: Some("mail.example.com".into()),
             protocol: Protocol::Smtp,
             user: None,
         },
-        from: Some(Address::parse("alice@example.com").unwrap()),
-        body: BodyType::SevenBit,
-        utf8: false,
-        ret: None,
-        envid: None,
-        recipients: (0..recipients).map(to).collect(),
-        bounce_of: None,
-    }
+        Some(Address::parse("alice@example.com").unwrap()),
+        (0..recipients).map(to).collect(),
+    )
 }
 
 fn open(root: &Path) -> Spool<RealDisk> {

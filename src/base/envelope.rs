@@ -240,6 +240,14 @@ pub struct Envelope {
     pub bounce_of: Option<(u64, Vec<u32>)>,
 }
 
+impl Envelope {
+    /// One with which no extension is asked for: 7-bit octets, no ENVID, no RET, no bounce.
+    pub fn plain(client: Client, from: Option<Address>, recipients: Vec<Recipient>) -> Envelope {
+        let (body, utf8, ret, envid) = (BodyType::SevenBit, false, None, None);
+        Envelope { client, from, body, utf8, ret, envid, recipients, bounce_of: None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 //! any view panic or show what is not safe, and that the answers stay bounded.
 
 use super::*;
-use crate::base::{Address, BodyType, Client, Envelope, Protocol, Recipient, Wall};
+use crate::base::{Address, Client, Envelope, Protocol, Recipient, Wall};
 
 const GOOD: &str = "Received: from a.example by mx.example.org with ESMTP id 1;\r\n\
     \tMon, 23 Nov 2026 18:42:30 +0000\r\n\
@@ -15,16 +15,11 @@ const GOOD: &str = "Received: from a.example by mx.example.org with ESMTP id 1;\
     hello\r\n";
 
 fn envelope() -> Envelope {
-    Envelope {
-        client: Client { ip: None, helo: None, protocol: Protocol::Smtp, user: None },
-        from: Address::parse("ann@example.org").ok(),
-        body: BodyType::SevenBit,
-        utf8: false,
-        ret: None,
-        envid: None,
-        recipients: vec![Recipient::new(Address::parse("bob@example.net").unwrap())],
-        bounce_of: None,
-    }
+    Envelope::plain(
+        Client { ip: None, helo: None, protocol: Protocol::Smtp, user: None },
+        Address::parse("ann@example.org").ok(),
+        vec![Recipient::new(Address::parse("bob@example.net").unwrap())],
+    )
 }
 
 /// What lint says of a message, in short: weight, line and the first words.

@@ -167,6 +167,7 @@ mod tests {
         shunned.forget("[::1]:25".parse().unwrap());
         assert_eq!(shunned.sort(S, hosts.clone(), now), hosts);
     }
+
     #[test]
     fn nobody_has_two_turns_before_all_have_had_one() {
         let mut shunned = Shunned::default();

@@ -144,20 +144,12 @@ impl<F> Handles<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Address, BodyType, Client, MessageId, Protocol, Wall};
+    use crate::base::{Address, Client, MessageId, Protocol, Wall};
 
     fn message(counter: u64, octets: usize) -> Cached {
         let client = Client { ip: None, helo: None, protocol: Protocol::Local, user: None };
-        let envelope = Envelope {
-            client,
-            from: None,
-            body: BodyType::SevenBit,
-            utf8: false,
-            ret: None,
-            envid: None,
-            recipients: vec![Recipient::new(Address::parse("a@b").unwrap())],
-            bounce_of: None,
-        };
+        let envelope =
+            Envelope::plain(client, None, vec![Recipient::new(Address::parse("a@b").unwrap())]);
         let id = MessageId { counter, arrived: 0 };
         let statuses = vec![Status::Pending];
         let head = Head { id, arrived: Wall::default(), envelope, statuses, body: 0 };

@@ -59,22 +59,14 @@ impl<D: Disk> Spool<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Address, BodyType, Client, Envelope, Now, Protocol, Recipient};
+    use crate::base::{Address, Client, Envelope, Now, Protocol, Recipient};
     use crate::spool::{Dir, Failure, SimDisk};
 
     fn given_up(length: usize, fail: bool) -> Spool<SimDisk> {
         let mut spool = Spool::open(SimDisk::new()).unwrap();
         let client = Client { ip: None, helo: None, protocol: Protocol::Local, user: None };
-        let envelope = Envelope {
-            client,
-            from: None,
-            body: BodyType::SevenBit,
-            utf8: false,
-            ret: None,
-            envid: None,
-            recipients: vec![Recipient::new(Address::parse("a@b").unwrap())],
-            bounce_of: None,
-        };
+        let envelope =
+            Envelope::plain(client, None, vec![Recipient::new(Address::parse("a@b").unwrap())]);
         let mut incoming = spool.begin(&envelope, Now::default()).unwrap();
         spool.append(&mut incoming, &vec![b'x'; length]).unwrap();
         assert_eq!(spool.disk().names(Dir::Incoming).len(), 1);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailflux::base::{
-    Address, BodyType, Client, Envelope, MessageId, Now, Protocol, Recipient, Status, Time, Wall,
+    Address, Client, Envelope, MessageId, Now, Protocol, Recipient, Status, Time, Wall,
 };
 use mailflux::spool::{Disk, Head, Incoming, SimDisk, SimFile, Spool};
 
@@ -22,16 +22,10 @@ pub struct Life {
 fn envelope(recipients: usize, bounce_of: Option<(u64, Vec<u32>)>) -> Envelope {
     let address = |text: &str| Address::parse(text).expect("an address");
     let to = |n| Recipient::new(address(&format!("r{n}@example.net")));
-    Envelope {
-        client: Client { ip: None, helo: None, protocol: Protocol::Smtp, user: None },
-        from: bounce_of.is_none().then(|| address("ann@example.org")),
-        body: BodyType::SevenBit,
-        utf8: false,
-        ret: None,
-        envid: None,
-        recipients: (0..recipients).map(to).collect(),
-        bounce_of,
-    }
+    let client = Client { ip: None, helo: None, protocol: Protocol::Smtp, user: None };
+    let from = bounce_of.is_none().then(|| address("ann@example.org"));
+    let plain = Envelope::plain(client, from, (0..recipients).map(to).collect());
+    Envelope { bounce_of, ..plain }
 }
 
 impl Life {

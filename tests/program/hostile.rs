@@ -68,6 +68,16 @@ fn what_is_no_reply() {
     }
 }
 
+/// The first connection is over because of what was said in it, and the second brings the mail.
+fn comes_through_at_the_second(next: &Next, what: &str) {
+    let setup = eager(next.address);
+    let server = setup.start();
+    server.ehlo().mail("a@example.org", &["b@example.net"], CONTENT);
+    next.wait(1);
+    wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
+    assert_eq!((next.count(), next.connections()), (1, 2), "{what}: {}", server.log());
+}
+
 /// Who says that the message was taken before it was sent has not taken it.
 #[test]
 fn a_success_before_the_end_of_the_content() {
@@ -77,12 +87,7 @@ fn a_success_before_the_end_of_the_content() {
             Stage::Data if once.fetch_add(1, Ordering::SeqCst) == 0 => Act::Say(early.into()),
             _ => Act::Usual,
         });
-        let setup = eager(next.address);
-        let server = setup.start();
-        server.ehlo().mail("a@example.org", &["b@example.net"], CONTENT);
-        next.wait(1);
-        wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
-        assert_eq!((next.count(), next.connections()), (1, 2), "{early}: {}", server.log());
+        comes_through_at_the_second(&next, early);
     }
 }
 
@@ -107,12 +112,7 @@ fn replies_before_commands() {
                 _ => Act::Usual,
             }
         });
-        let setup = eager(next.address);
-        let server = setup.start();
-        server.ehlo().mail("a@example.org", &["b@example.net"], CONTENT);
-        next.wait(1);
-        wait_for("an empty spool", || setup.queue_files().is_empty().then_some(()));
-        assert_eq!((next.count(), next.connections()), (1, 2), "{stage:?}: {}", server.log());
+        comes_through_at_the_second(&next, &format!("{stage:?}"));
     }
 }
 

@@ -133,16 +133,14 @@ pub fn plan_bounce(id: MessageId, envelope: &Envelope, size: u64, told: &[Told])
         None => size <= MAX_DEFAULT,
     };
     let utf8 = !sender.is_ascii();
+    let client = Client { ip: None, helo: None, protocol: Protocol::Local, user: None };
+    // RFC 3461 section 6.1 (b): whoever gets a notification is not notified of it.
+    let to = Recipient { notify: Notify::Never, ..Recipient::new(sender.clone()) };
     let envelope = Envelope {
-        client: Client { ip: None, helo: None, protocol: Protocol::Local, user: None },
-        from: None,
         body: if utf8 { BodyType::EightBitMime } else { BodyType::SevenBit },
         utf8,
-        ret: None,
-        envid: None,
-        // RFC 3461 section 6.1 (b): whoever gets a notification is not notified of it.
-        recipients: vec![Recipient { notify: Notify::Never, ..Recipient::new(sender.clone()) }],
         bounce_of: (!done.is_empty()).then_some((id.counter, done)),
+        ..Envelope::plain(client, None, vec![to])
     };
     let whole = whole && told.iter().any(|t| t.fate.is_final_failure());
     Some(Plan { envelope, told, whole })

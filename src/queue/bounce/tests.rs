@@ -19,21 +19,16 @@ fn address(text: &str) -> Address {
 }
 
 fn envelope(from: &str, rcpts: &[&str]) -> Envelope {
-    Envelope {
-        client: Client {
+    Envelope::plain(
+        Client {
             ip: Some("192.0.2.7".parse().unwrap()),
             helo: Some("client.example".into()),
             protocol: Protocol::Smtp,
             user: None,
         },
-        from: (!from.is_empty()).then(|| address(from)),
-        body: BodyType::SevenBit,
-        utf8: false,
-        ret: None,
-        envid: None,
-        recipients: rcpts.iter().map(|r| Recipient::new(address(r))).collect(),
-        bounce_of: None,
-    }
+        (!from.is_empty()).then(|| address(from)),
+        rcpts.iter().map(|r| Recipient::new(address(r))).collect(),
+    )
 }
 
 fn refused(text: impl Into<Vec<u8>>) -> Reply {

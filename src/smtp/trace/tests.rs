@@ -1,27 +1,22 @@
 //! The trace header, octet by octet.
 
 use super::*;
-use crate::base::{Address, BodyType, Client, Recipient};
+use crate::base::{Address, Client, Recipient};
 
 const HOST: &str = "mx.example.net";
 
 fn envelope(helo: Option<&str>, ip: Option<&str>, recipients: &[&str]) -> Envelope {
     let address = |a: &&str| Recipient::new(Address::parse(a).unwrap());
-    Envelope {
-        client: Client {
+    Envelope::plain(
+        Client {
             ip: ip.map(|ip| ip.parse().unwrap()),
             helo: helo.map(String::from),
             protocol: Protocol::Esmtp { tls: false, auth: false, utf8: false },
             user: Some("never-shown".into()),
         },
-        from: None,
-        body: BodyType::SevenBit,
-        utf8: false,
-        ret: None,
-        envid: None,
-        recipients: recipients.iter().map(address).collect(),
-        bounce_of: None,
-    }
+        None,
+        recipients.iter().map(address).collect(),
+    )
 }
 
 fn written(envelope: &Envelope) -> String {

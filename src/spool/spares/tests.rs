@@ -1,22 +1,17 @@
 //! Spare files: when there are some, what a commit does with them, and what a crash leaves.
 
 use crate::base::{
-    Address, BodyType, Client, Envelope, MessageId, Now, Protocol, Recipient, Status, Time, Wall,
+    Address, Client, Envelope, MessageId, Now, Protocol, Recipient, Status, Time, Wall,
 };
 use crate::spool::{Dir, Failure, Head, SimDisk, Spool};
 
 fn envelope() -> Envelope {
     let address = |text: &str| Address::parse(text).unwrap();
-    Envelope {
-        client: Client { ip: None, helo: None, protocol: Protocol::Smtp, user: None },
-        from: Some(address("ann@example.org")),
-        body: BodyType::SevenBit,
-        utf8: false,
-        ret: None,
-        envid: None,
-        recipients: vec![Recipient::new(address("bob@example.net"))],
-        bounce_of: None,
-    }
+    Envelope::plain(
+        Client { ip: None, helo: None, protocol: Protocol::Smtp, user: None },
+        Some(address("ann@example.org")),
+        vec![Recipient::new(address("bob@example.net"))],
+    )
 }
 
 fn at(millis: u64) -> Now {
@@ -344,6 +339,17 @@ fn what_was_removed_is_durable_soon() {
     let (_, found) = open(spool.disk().clone().power_cut_by(&mut |_| 0));
     assert!(found.is_empty());
     assert_eq!(spool.next_trial(), Time::NEVER);
+}
+
+#[test]
+fn a_folder_that_cannot_be_flushed_is_told() {
+    let mut spool = fresh();
+    let id = keep(&mut spool, 0, b"");
+    deliver(&mut spool, id);
+    spool.disk_mut().broken = Some(("sync_dir", libc::EIO));
+    spool.try_again(spool.next_trial());
+    assert!(spool.healthy().is_err());
+    assert!(spool.take_words().iter().any(|word| word.text.contains("flush queue")));
 }
 
 #[test]
