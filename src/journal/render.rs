@@ -151,7 +151,10 @@ pub fn octets(what: &What<'_>) -> Vec<u8> {
         What::Outcome { recipient, ending, reply, next, at } => {
             let mut start = format!("{} to={} next={next}", ending.name(), path(Some(recipient)));
             if let Some((host, peer)) = at {
-                start += &format!(" host={host}[{}]:{}", peer.ip(), peer.port());
+                let ip = peer.ip().to_string();
+                // One that was configured by its address has no other name.
+                let host = if *host == ip { "" } else { host };
+                start += &format!(" host={host}[{ip}]:{}", peer.port());
             }
             with_reply(&start, reply)
         }
@@ -279,6 +282,16 @@ mod tests {
                     at: Some(("mx1", peer)),
                 },
                 "failed to=<a@b> next=mx host=mx1[192.0.2.7]:25 550 5.1.1 no  / such user",
+            ),
+            (
+                What::Outcome {
+                    recipient: &a,
+                    ending: Ending::Failed,
+                    reply: &reply,
+                    next: "mx",
+                    at: Some(("192.0.2.7", peer)),
+                },
+                "failed to=<a@b> next=mx host=[192.0.2.7]:25 550 5.1.1 no  / such user",
             ),
             (What::Bounced { bounce: id, recipients: 1 }, "sender told by q1A about 1 recipient"),
             (What::Retired, "done"),
