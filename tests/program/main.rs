@@ -42,6 +42,7 @@ mod torture;
 mod tour;
 mod tutor;
 mod user;
+mod vanish;
 mod ways;
 
 use std::time::{Duration, Instant};
