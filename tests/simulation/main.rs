@@ -8,6 +8,7 @@ mod held;
 mod names;
 mod net;
 mod peers;
+mod week;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -31,14 +32,14 @@ const PATIENCE: u32 = 60_000;
 
 type World = Reactor<SimNet, RealDisk>;
 
-fn config(root: &Path) -> Config {
+fn config(root: &Path, settings: &[(&str, &str)]) -> Config {
     let set = |name: &str, value: &str| Override {
         shown: name.into(),
         given_by: "test".into(),
         name: name.into(),
         value: value.into(),
     };
-    let overrides = vec![
+    let mut overrides = vec![
         set("server.hostname", "relay.test"),
         set("server.listen", HERE),
         set("server.spool", &root.join("spool").display().to_string()),
@@ -53,11 +54,16 @@ fn config(root: &Path) -> Config {
         set("filter.way.via", "default"),
         set("filter.way.where", "subject ~ \"[048]$\""),
     ];
+    overrides.extend(settings.iter().map(|(name, value)| set(name, value)));
     load(&Sources { overrides, ..Sources::default() }).unwrap()
 }
 
 fn start(root: &Path, net: SimNet) -> World {
-    let config = config(root);
+    start_with(root, net, &[])
+}
+
+fn start_with(root: &Path, net: SimNet, settings: &[(&str, &str)]) -> World {
+    let config = config(root, settings);
     let spool = Spool::open(RealDisk::open(&config.server.spool).unwrap()).unwrap();
     let now = net.now();
     let sink = Sink::open(None).unwrap();

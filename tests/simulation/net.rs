@@ -57,6 +57,8 @@ pub struct SimNet {
     pub asked: Vec<(usize, SocketAddr, Vec<u8>)>,
     /// Connects in a hundred that are refused.
     pub refuse: u32,
+    /// Connects so far.
+    pub connects: u64,
     /// For so many connects there is no descriptor.
     pub crowded: u32,
     /// What commands print, and how many have run.
@@ -114,6 +116,7 @@ impl SimNet {
             datagrams: HashMap::new(),
             asked: vec![],
             refuse: 0,
+            connects: 0,
             crowded: 0,
             secret: String::new(),
             spawned: 0,
@@ -338,7 +341,7 @@ impl Net for SimNet {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
         let id = self.next;
-        self.next += 1;
+        (self.next, self.connects) = (self.next + 1, self.connects + 1);
         let reset = self.rng.u32(..100) < self.refuse;
         let wire = Wire { token: Some(token), write_edge: true, reset, ..Wire::default() };
         self.wires.insert(id, wire);

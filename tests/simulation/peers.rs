@@ -182,6 +182,8 @@ pub struct Server {
     recipients: Vec<String>,
     content: bool,
     greeted: bool,
+    /// The reactor said EHLO.
+    pub welcomed: bool,
     gone: bool,
     /// Faults in a thousand, at each stage.
     odds: u32,
@@ -193,8 +195,20 @@ pub struct Server {
 impl Server {
     pub fn new(conn: Conn, odds: u32, chunks: Chunks) -> Server {
         let (heard, out, recipients) = (vec![], vec![], vec![]);
-        let (content, greeted, gone, chunk) = (false, false, false, None);
-        Server { conn, heard, out, recipients, content, greeted, gone, odds, chunks, chunk }
+        let (content, greeted, welcomed, gone, chunk) = (false, false, false, false, None);
+        Server {
+            conn,
+            heard,
+            out,
+            recipients,
+            content,
+            greeted,
+            welcomed,
+            gone,
+            odds,
+            chunks,
+            chunk,
+        }
     }
 
     /// Acts once; true when it is done for.
@@ -264,6 +278,7 @@ impl Server {
     }
 
     fn command(&mut self, line: &str, net: &mut SimNet, ledger: &mut Ledger) {
+        self.welcomed |= line.starts_with("EHLO");
         let refused = net.rng.u32(..1000) < self.odds;
         let reply = match line.split_once(':').map_or(line, |(v, _)| v) {
             l if l.starts_with("EHLO") && self.chunks == Chunks::None => {
