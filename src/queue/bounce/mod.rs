@@ -12,7 +12,8 @@
 //! A `multipart/report` (RFC 6522) in three parts: plain words for people; the same for programs
 //! (RFC 3464); and the header of the message, or all of it. The whole is returned only with a
 //! failure (RFC 3461 section 6.2): when RET=FULL asks for it, up to [`MAX_FULL`]; when nothing was
-//! said, up to [`MAX_DEFAULT`].
+//! said, up to [`MAX_DEFAULT`]. Never where it was refused for its size: on the same way a
+//! notification that has all of it in it would be refused as well, and nobody would be told.
 //!
 //! # In which octets
 //!
@@ -101,6 +102,17 @@ impl Fate {
     }
 }
 
+impl Told {
+    /// The message was too big: for a server (RFC 3463: X.3.4), for a mailbox (X.2.3), or for one
+    /// that says it by the code alone (RFC 1870 section 6.2).
+    fn is_about_size(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| match reply.enhanced {
+            Some(status) => matches!((status.1, status.2), (3, 4) | (2, 3)),
+            None => reply.code == 552,
+        })
+    }
+}
+
 /// A notification that is due.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -143,5 +155,6 @@ pub fn plan_bounce(id: MessageId, envelope: &Envelope, size: u64, told: &[Told])
         ..Envelope::plain(client, None, vec![to])
     };
     let whole = whole && told.iter().any(|t| t.fate.is_final_failure());
+    let whole = whole && !told.iter().any(Told::is_about_size);
     Some(Plan { envelope, told, whole })
 }

@@ -345,6 +345,24 @@ fn what_is_returned_by_size() {
     assert!(!whole(Some(Ret::Headers), 1));
 }
 
+/// Such a notification would be refused for the same reason, and nobody told.
+#[test]
+fn what_was_too_big_is_not_returned_whole() {
+    let whole = |ret, reply: Reply| {
+        let envelope = Envelope { ret, ..envelope("ann@example.org", &["bob@example.net", "x@y"]) };
+        let too_big = Told { reply: Some(reply), ..told(1, Fate::Failed) };
+        plan_bounce(ID, &envelope, 100, &[told(0, Fate::Failed), too_big]).unwrap().whole
+    };
+    let peer = |code, enhanced| Reply::made(code, enhanced, "no").by_peer();
+    for ret in [None, Some(Ret::Full)] {
+        assert!(!whole(ret, Reply::fixed(552, Enhanced(5, 3, 4), "too big")));
+        assert!(!whole(ret, peer(554, Some(Enhanced(5, 2, 3)))));
+        assert!(!whole(ret, peer(552, None)));
+        assert!(whole(ret, peer(552, Some(Enhanced(5, 2, 2)))), "a full mailbox is another's");
+        assert!(whole(ret, peer(554, None)));
+    }
+}
+
 #[test]
 fn the_next_servers_own_words_come_through() {
     let parsed = bounce_with(refused("first line\nsecond line \\ grün\nthird"));
