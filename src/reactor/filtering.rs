@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::core::{Core, Role};
-use super::store::{Spooling, Storing};
+use super::store::{Spooling, Storing, goes_on};
 use crate::base::{
     Address, Enhanced, Envelope, MessageId, Now, Recipient, Reply, SessionId, Status,
 };
@@ -47,6 +47,8 @@ pub struct Sifting {
     /// What came of the header, as much of it as rules look at.
     header: Vec<u8>,
     header_is: Extent,
+    /// An empty line stands behind our fields: there is no header.
+    parted: bool,
 }
 
 /// How much of a header is there.
@@ -63,11 +65,16 @@ enum Extent {
 impl Sifting {
     /// For a message whose content begins.
     pub fn new(envelope: Envelope, trace: Vec<u8>) -> Sifting {
-        Sifting { envelope, trace, header: Vec::new(), header_is: Extent::Coming }
+        let header = Vec::new();
+        Sifting { envelope, trace, header, header_is: Extent::Coming, parted: false }
     }
 
     /// Content comes.
     pub fn look_at(&mut self, octets: &[u8]) {
+        if self.header_is == Extent::Coming && self.header.is_empty() && goes_on(octets) {
+            self.header_is = Extent::Whole;
+            self.parted = true;
+        }
         if self.header_is == Extent::Coming {
             let room = MAX_HEADER - self.header.len();
             self.header.extend_from_slice(&octets[..octets.len().min(room)]);
@@ -211,7 +218,8 @@ impl<D: Disk> Core<D> {
             return Ok(());
         }
         let (envelope, statuses) = self.edited(plan, &sifting.envelope)?;
-        let fields = [sifting.trace.as_slice(), &added].concat();
+        let end: &[u8] = if sifting.parted { b"\r\n" } else { b"" };
+        let fields = [sifting.trace.as_slice(), &added, end].concat();
         if !self.spool.refront(&mut spooling.incoming, &envelope, &statuses, &fields) {
             // Room was left for the rules as they were when the content began.
             let words = "The rules have changed meanwhile, try again";

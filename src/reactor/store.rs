@@ -101,6 +101,9 @@ impl<D: Disk> Core<D> {
     pub fn append(&mut self, storing: &mut Storing<D::File>, octets: &[u8]) -> Result<(), Reply> {
         match storing {
             Storing::Spool(s) => {
+                if s.came == 0 && goes_on(octets) {
+                    self.spool.append_front(&mut s.incoming, b"\r\n").map_err(|e| e.reply())?;
+                }
                 if let Some(sifting) = &mut s.sifting {
                     sifting.look_at(octets);
                 }
@@ -108,6 +111,9 @@ impl<D: Disk> Core<D> {
                 self.spool.append(&mut s.incoming, octets).map_err(|e| e.reply())
             }
             Storing::Sink(parcel, came) => {
+                if *came == 0 && goes_on(octets) {
+                    parcel.append(b"\r\n").map_err(|e| sink_reply(&e))?;
+                }
                 *came += octets.len() as u64;
                 parcel.append(octets).map_err(|e| sink_reply(&e))
             }
@@ -176,6 +182,13 @@ impl<D: Disk> Core<D> {
         }
         resumed
     }
+}
+
+/// Content that begins with a blank has no header, and behind our last field it would be read as
+/// more of it (RFC 5322 section 2.2.3): an empty line goes between, so that nobody writes into our
+/// fields.
+pub(super) fn goes_on(octets: &[u8]) -> bool {
+    matches!(octets.first(), Some(b' ' | b'\t'))
 }
 
 fn sink_reply(error: &std::io::Error) -> Reply {

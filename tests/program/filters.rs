@@ -159,6 +159,26 @@ fn a_tag_stands_in_front_and_nothing_else_changes() {
     assert_eq!(next.wait(3)[2].without_trace(), MAIL.as_bytes());
 }
 
+/// What begins with a blank would be read as more of our last field.
+#[test]
+fn nobody_writes_into_our_fields() {
+    let next = Next::new();
+    let (setup, server) = server(&next);
+    let small = "\tid 1; Mon, 1 Jan 2001 00:00:00 +0000\r\nSubject: hi\r\n\r\nhi\r\n";
+    let large = format!(" {}", "0123456789\r\n".repeat(60_000));
+    for (n, mail) in [small, &large].into_iter().enumerate() {
+        server.ehlo().mail("ann@x.test", &["bob@x.test"], mail);
+        assert!(next.wait(n + 1)[n].without_trace() == format!("\r\n{mail}").as_bytes());
+    }
+    setup.filter(&["tag", "header=X-From: ann", "where", "from == \"ann@x.test\""]);
+    setup.filter(&["reject", "where", "subject == \"hi\""]);
+    for (n, mail) in [small, &large].into_iter().enumerate() {
+        server.ehlo().mail("ann@x.test", &["bob@x.test"], mail);
+        let want = format!("X-From: ann\r\n\r\n{mail}");
+        assert!(next.wait(n + 3)[n + 2].without_trace() == want.as_bytes());
+    }
+}
+
 #[test]
 fn another_recipient_takes_the_place_and_the_first_is_remembered() {
     let next = Next::new();
