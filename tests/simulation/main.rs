@@ -8,6 +8,7 @@ mod held;
 mod names;
 mod net;
 mod peers;
+mod secrets;
 mod week;
 
 use std::net::SocketAddr;

@@ -61,9 +61,10 @@ pub struct SimNet {
     pub connects: u64,
     /// For so many connects there is no descriptor.
     pub crowded: u32,
-    /// What commands print, and how many have run.
-    pub secret: String,
+    /// What commands do, how many have run, and how many were killed.
+    pub habit: Habit,
     pub spawned: u32,
+    pub killed: u32,
     /// How far the clock may move in one wait.
     pub stride: Duration,
     /// Connections hold and give as much as anybody wants, no call is in vain, and no edge is late.
@@ -73,6 +74,17 @@ pub struct SimNet {
     /// How far it goes wrong now, in seconds.
     pub skew: i64,
     drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
+}
+
+/// What a command does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Habit {
+    /// It prints this, and ends.
+    Prints(&'static str),
+    /// It prints this, closes its output, and goes on.
+    Stays(&'static str),
+    /// It says nothing.
+    Hangs,
 }
 
 /// What the reactor holds: dropping it closes the connection.
@@ -118,8 +130,9 @@ impl SimNet {
             refuse: 0,
             connects: 0,
             crowded: 0,
-            secret: String::new(),
+            habit: Habit::Prints(""),
             spawned: 0,
+            killed: 0,
             stride: Duration::from_millis(20),
             generous: false,
             jumps: false,
@@ -231,7 +244,7 @@ impl Net for SimNet {
     type Listener = SocketAddr;
     type Stream = Stream;
     type Datagram = Datagram;
-    type Child = ();
+    type Child = Habit;
 
     fn now(&self) -> Now {
         self.now
@@ -308,24 +321,34 @@ impl Net for SimNet {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn spawn(&mut self, _: &str, token: Token) -> io::Result<(Stream, ())> {
+    fn spawn(&mut self, _: &str, token: Token) -> io::Result<(Stream, Habit)> {
         // What it prints lies there, and its end.
-        let inward = self.secret.bytes().collect();
-        let (peer_ended, read_edge) = (true, true);
+        let (text, peer_ended) = match self.habit {
+            Habit::Prints(text) | Habit::Stays(text) => (text, true),
+            Habit::Hangs => ("", false),
+        };
+        let (inward, read_edge) = (text.bytes().collect(), true);
         let wire = Wire { token: Some(token), inward, peer_ended, read_edge, ..Wire::default() };
         let id = self.next;
         self.next += 1;
         self.wires.insert(id, wire);
         self.spawned += 1;
-        Ok((Stream { id, drops: self.drops.clone() }, ()))
+        Ok((Stream { id, drops: self.drops.clone() }, self.habit))
     }
 
-    fn ended(&mut self, _: &mut ()) -> io::Result<Option<bool>> {
+    fn ended(&mut self, child: &mut Habit) -> io::Result<Option<bool>> {
         // It may take its time to end.
-        Ok((self.rng.u32(..3) == 0).then_some(true))
+        let ends = matches!(child, Habit::Prints(_)) && self.rng.u32(..3) == 0;
+        if ends {
+            // There is nothing left to kill.
+            *child = Habit::Prints("");
+        }
+        Ok(ends.then_some(true))
     }
 
-    fn kill(&mut self, _: &mut ()) {}
+    fn kill(&mut self, child: &mut Habit) {
+        self.killed += u32::from(!matches!(child, Habit::Prints("")));
+    }
 
     fn register(&mut self, stream: &mut Stream, token: Token) -> io::Result<()> {
         if let Some(wire) = self.wires.get_mut(&stream.id) {
