@@ -34,13 +34,18 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
         Ok(None) => Ok(()),
         Ok(Some(refusal)) => Err(Failure::new(REFUSED, refusal)),
         // Who has heard enough and closed the output is no failure.
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(e) if e.get_ref().is_some_and(|e| e.is::<Unwritten>()) => Err(unwritten(&e)),
+        Err(e) if is_output(&e) && e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) if is_output(&e) => Err(unwritten(&e)),
         Err(e) => {
             let words = format!("the server at {} gave no answer: {}", shown(&path), cause(&e));
             Err(Failure::new(exit::UNAVAILABLE, words))
         }
     }
+}
+
+/// Whether it was the output that failed, and not the conversation.
+fn is_output(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|e| e.is::<Unwritten>())
 }
 
 const BRIEF: &str = "mailflux ctl [--socket PATH] [--json] COMMAND [ARG ...]\n\n\
@@ -133,7 +138,11 @@ fn converse(stream: UnixStream, request: &Request, json: bool) -> io::Result<Opt
     };
     let mut files = Files::default();
     files.note(request);
-    ask(request)?;
+    match ask(request) {
+        // It has closed already; why, it may have said.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+        asked => asked?,
+    }
     let mut out = Output(io::stdout().lock());
     let (mut ended_line, mut answered, mut refusal) = (true, false, None);
     let mut typing = Typing::default();

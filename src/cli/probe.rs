@@ -44,8 +44,11 @@ pub(super) fn main(args: &[String]) -> Result<(), Failure> {
     let line = crate::control::line_of_args(&words);
     let json = matches.opt_present("json");
     let (answer, refusal) = reactor::run_command(config, &line, json)?;
-    let end = if json { "\n" } else { "" };
-    print(&format!("{answer}{end}"))?;
+    match refusal {
+        // Without an answer the question was wrong.
+        Some(why) if answer.is_empty() => return Err(usage(why.as_str())),
+        _ => print(&format!("{answer}{}", if json { "\n" } else { "" }))?,
+    }
     match refusal {
         None => Ok(()),
         Some(why) => Err(Failure::new(exit::UNAVAILABLE, why.into_string())),

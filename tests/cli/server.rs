@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 
 use super::program::{Place, Running};
 
@@ -42,4 +43,18 @@ fn the_demonstration_sends_mail_and_leaves_nothing_behind() {
     demo.says(" delivered ");
     assert_eq!(demo.end(), 0);
     assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0);
+}
+
+/// Whether the question is still on its way then or not: no answer is no success.
+#[test]
+fn a_control_socket_that_closes_at_once_is_69() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.path("c.sock")).unwrap();
+    let closer = std::thread::spawn(move || (0..20).for_each(|_| drop(listener.accept().unwrap())));
+    for _ in 0..20 {
+        let ended = place.run(&["ctl", "--socket", &place.path("c.sock"), "--json", "status"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (69, ""), "{ended:?}");
+        assert!(ended.stderr.contains("gave no answer"), "{ended:?}");
+    }
+    closer.join().unwrap();
 }

@@ -96,6 +96,8 @@ fn a_wrong_question_is_a_usage_error() {
     };
     assert_eq!(code(&["a", "b"]), Some(64));
     assert_eq!(code(&["--fro", "x"]), Some(64));
-    // No next server at all.
+    // No next server at all, and none of that name.
     assert_eq!(code(&[]), Some(78));
+    assert_eq!(code(&["-n", "127.0.0.1:9", "nobody"]), Some(64));
+    assert_eq!(code(&["-n", "127.0.0.1:9", "--json", "--from", "@@"]), Some(64));
 }
