@@ -5,6 +5,7 @@
 //! kept, since its secrets are not recorded.
 
 use super::content::{chunk_of, size_of};
+use crate::base::Printable;
 use crate::journal::{Conversation, Kept, Side, Sign, Subject, Verb};
 
 /// The dialog; or why there is none.
@@ -156,7 +157,8 @@ impl Script {
         if std::mem::take(&mut self.accepted) {
             let Mail { from, to, content } = std::mem::take(&mut self.mail);
             let from = if from.is_empty() { "<>".to_owned() } else { from };
-            self.out.push_str(&format!("M: {from} -> {}\n{content}", to.join(", ")));
+            let names = format!("{from} -> {}", to.join(", "));
+            self.out.push_str(&format!("M: {}\n{content}", escaped(names.as_bytes())));
         }
         if after_content {
             (self.size, self.verb) = (0, Some(Verb::Dot));
@@ -187,7 +189,11 @@ fn path(command: &str) -> String {
     inside.map_or(String::new(), |(path, _)| path.to_owned())
 }
 
-/// A line as the script writes it.
+fn push_octets(out: &mut String, octets: &[u8]) {
+    octets.iter().for_each(|b| out.push_str(&format!("\\x{b:02x}")));
+}
+
+/// A line as the script writes it: what a terminal must not get is there as its octets.
 fn escaped(text: &[u8]) -> String {
     let mut out = String::new();
     for chunk in text.utf8_chunks() {
@@ -197,11 +203,11 @@ fn escaped(text: &[u8]) -> String {
                 '\t' => out.push_str("\\t"),
                 '\r' => out.push_str("\\r"),
                 '\n' => out.push_str("\\n"),
-                c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-                c => out.push(c),
+                c if Printable::is_safe(c) => out.push(c),
+                c => push_octets(&mut out, c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
-        chunk.invalid().iter().for_each(|b| out.push_str(&format!("\\x{b:02x}")));
+        push_octets(&mut out, chunk.invalid());
     }
     // A blank at the end would be lost to editors.
     match out.strip_suffix(' ') {

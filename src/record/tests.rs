@@ -228,13 +228,35 @@ S: 250 2.0.0
 M: ann@example.org -> bob@example.net
 B: Subject: recorded
 B:
-C: no\\op \xff\u202e
+C: no\\op \xff\xe2\x80\xae
 S: 500 5.5.1
 C: QUIT
 S: 221 2.0.0
 X:
 ";
-    assert_eq!(made, want.replace("\\u202e", "\u{202e}"));
+    assert_eq!(made, want);
+}
+
+#[test]
+fn a_dialog_shows_no_octets_that_a_terminal_obeys() {
+    let hostile = session(
+        "i8",
+        &[
+            ("opened", b""),
+            ("<-", b"220 mx"),
+            ("->", "MAIL FROM:<\u{9b}\u{200b}\u{fc}@x> SMTPUTF8".as_bytes()),
+            ("<-", b"250 2.1.0 Ok"),
+            ("->", b"RCPT TO:<\"a\\\"\"@x>"),
+            ("<-", b"250 2.1.5 Ok"),
+            ("->", b"BDAT 0 LAST"),
+            ("accepted", b"q1B accepted"),
+            ("<-", b"250 2.0.0 Ok"),
+        ],
+    );
+    let made = String::from_utf8(dialog(&hostile).unwrap()).unwrap();
+    assert!(made.contains("C: MAIL FROM:<\\xc2\\x9b\\xe2\\x80\\x8b\u{fc}@x> SMTPUTF8\n"), "{made}");
+    let names = "M: \\xc2\\x9b\\xe2\\x80\\x8b\u{fc}@x -> \"a\\\\\"\"@x\n";
+    assert!(made.contains(names), "{made}");
 }
 
 #[test]

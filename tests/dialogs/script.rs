@@ -118,6 +118,7 @@ impl Dialog {
             "S:" => Step::Hear(octets(text, false)?),
             "S*" => Step::HearRest(text.into()),
             "M:" => {
+                let text = String::from_utf8(octets(text, false)?).ok()?;
                 let (from, to) = text.split_once(" -> ")?;
                 let from = if from == "<>" { "" } else { from }.to_owned();
                 let to = to.split(", ").map(String::from).collect();
