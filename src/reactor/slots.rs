@@ -97,6 +97,11 @@ impl<N: Net, F> Slots<N, F> {
         Some(self.slab.remove(token.index()).1)
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
     /// Every slot.
     pub fn iter(&self) -> impl Iterator<Item = &Slot<N, F>> {
         self.slab.iter().map(|(_, (_, slot))| slot)

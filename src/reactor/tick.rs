@@ -397,6 +397,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         for token in std::mem::take(&mut self.dead) {
             self.remove(token);
         }
+        let slots = &mut self.slots;
+        self.timers.sweep(slots.len(), |token, due| slots.armed(token).is_some_and(|a| *a == due));
     }
 
     /// No descriptor is left for an accept: refuse one client with the reserve, then pause.

@@ -2,13 +2,17 @@
 //!
 //! A deadline that moves later costs nothing: the old entry stays in the heap, and when it comes
 //! up the connection is asked when it really wants to wake. So the heap holds about one entry for
-//! each connection, however busy it is.
+//! each connection, however busy it is. Those of connections that are gone are swept out when they
+//! have become the most: thousands may come and go within the five minutes that one may be silent.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::net::Token;
 use crate::base::Time;
+
+/// Entries beyond two for each connection that are not worth a sweep.
+const SPARE: usize = 64;
 
 /// A heap of times at which connections want to be asked.
 #[derive(Default, Debug)]
@@ -35,6 +39,14 @@ impl Timers {
         }
         self.heap.pop();
         Some(Token(token))
+    }
+
+    /// Keeps only the entries that `counts` says are their connection's earliest, when so many
+    /// connections cannot have made all of them.
+    pub fn sweep(&mut self, connections: usize, mut counts: impl FnMut(Token, Time) -> bool) {
+        if self.heap.len() > 2 * connections + SPARE {
+            self.heap.retain(|Reverse((due, token))| counts(Token(*token), *due));
+        }
     }
 
     /// When the next entry is due.
@@ -64,5 +76,17 @@ mod tests {
         assert_eq!(timers.next(), Time::from_micros(5));
         assert_eq!(timers.pop_due(Time::from_micros(4)), None);
         assert_eq!(timers.pop_due(Time::from_micros(5)), Some(Token(1)));
+    }
+    #[test]
+    fn those_of_the_gone_are_swept_out_when_they_are_the_most() {
+        let mut timers = Timers::default();
+        let arm = |timers: &mut Timers, token: usize| {
+            timers.arm(Token(token), Time::from_micros(token as u64), &mut Time::NEVER.clone());
+        };
+        (0..SPARE + 20).for_each(|token| arm(&mut timers, token));
+        timers.sweep(10, |_, _| unreachable!("not worth it"));
+        arm(&mut timers, 1000);
+        timers.sweep(10, |token, due| due == Time::from_micros(1000) && token == Token(1000));
+        assert_eq!((timers.len(), timers.next()), (1, Time::from_micros(1000)));
     }
 }

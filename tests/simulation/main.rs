@@ -245,6 +245,24 @@ fn a_client_that_never_reads_is_gone_after_the_timeout() {
     panic!("{} clients are still there at {:?}", world.connections(), world.net_mut().time());
 }
 
+/// Clients that come and go leave no timers behind, though each could have been silent for minutes.
+#[test]
+fn thousands_of_short_visits_leave_no_timers() {
+    let root = tempfile::tempdir().unwrap();
+    let mut world = start(root.path(), SimNet::new(1, beginning()));
+    world.net_mut().generous = true;
+    for _ in 0..1000 {
+        let conn = world.net_mut().open(HERE.parse().unwrap()).unwrap();
+        world.net_mut().send(conn, b"QUIT\r\n");
+        while !world.net_mut().receive(conn).ends_with(b" Bye\r\n") {
+            world.tick().unwrap();
+        }
+        world.net_mut().end(conn);
+        assert!(world.timers() < 100, "{} timers for a few connections", world.timers());
+    }
+    assert!(world.now().time.since(beginning().time) < Duration::from_secs(60));
+}
+
 /// A client that floods us with commands has a small share of each tick, since commands are work;
 /// all of them are answered in the end.
 #[test]
