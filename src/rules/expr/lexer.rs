@@ -160,6 +160,10 @@ fn symbol(text: &str) -> Result<(Token<'_>, usize), String> {
             return Ok((token, sign.len()));
         }
     }
+    // Taken for a word it would be compared with its quotes, and never be equal to anything.
+    if text.starts_with('\'') {
+        return Err("a string stands in double quotes".into());
+    }
     for (sign, instead) in [("=", "=="), ("&", "&&"), ("|", "||")] {
         if text.starts_with(sign) {
             return Err(format!("'{sign}' alone means nothing here; write '{instead}'"));

@@ -189,6 +189,7 @@ fn errors_point_at_the_place_and_say_what_to_write() {
         ("client == client", 11, "says nothing"),
         ("rcpt ~ \"(\"", 8, "regular expression"),
         ("rcpt ~ \"abc", 8, "no end"),
+        ("rcpt == 'bob@x'", 9, "double quotes"),
         ("(tls", 1, "never closed"),
         ("tls)", 4, "closes nothing"),
         ("ä == x", 1, "unknown field"),
