@@ -204,6 +204,6 @@ fn replace<S>(link: &mut Link<S>, stream: S) {
     *link = Link::new(stream, link.token, true);
     (link.armed, link.queued) = (armed, queued);
     // Its events may have come already, to the same token: look at everything once.
-    let (readable, writable, read_closed) = (true, true, false);
-    link.mark(&Ready { token: link.token, readable, writable, read_closed });
+    let (readable, writable, read_closed, hung_up) = (true, true, false, false);
+    link.mark(&Ready { token: link.token, readable, writable, read_closed, hung_up });
 }

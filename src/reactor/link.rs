@@ -85,6 +85,7 @@ pub struct Link<S> {
     readable: bool,
     writable: bool,
     read_closed: bool,
+    hung_up: bool,
     /// While it closed, the peer's end came.
     ended: bool,
     /// What a fault does to it, if anything.
@@ -104,6 +105,7 @@ impl<S> Link<S> {
             readable: false,
             writable,
             read_closed: false,
+            hung_up: false,
             ended: false,
             trouble: None,
         }
@@ -114,6 +116,7 @@ impl<S> Link<S> {
         self.readable |= ready.readable;
         self.writable |= ready.writable;
         self.read_closed |= ready.read_closed;
+        self.hung_up |= ready.hung_up;
     }
 
     /// Reading may bring something.
@@ -133,6 +136,11 @@ impl<S> Link<S> {
     /// The peer has ended its side; octets may lie before that.
     pub fn is_read_closed(&self) -> bool {
         self.read_closed
+    }
+
+    /// The peer hears nothing any more.
+    pub fn has_hung_up(&self) -> bool {
+        self.hung_up
     }
 
     /// Writing may take something.

@@ -156,6 +156,7 @@ impl Net for MioNet {
                 readable: event.is_readable() || event.is_read_closed() || failed,
                 writable: event.is_writable() || event.is_write_closed() || failed,
                 read_closed: event.is_read_closed() || failed,
+                hung_up: event.is_read_closed() && event.is_write_closed() || failed,
             });
         }
         Ok(())

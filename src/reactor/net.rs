@@ -60,6 +60,8 @@ pub struct Ready {
     pub writable: bool,
     /// The peer has shut down its side: read until 0, a short read says nothing.
     pub read_closed: bool,
+    /// The peer has shut down both sides, or is gone: it hears nothing any more.
+    pub hung_up: bool,
 }
 
 /// A signal that the operating system sent to the process.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::next::{Act, Next, Stage};
 use crate::server::{Setup, free_address, program, run_to_end};
-use crate::wait_for;
+use crate::{pause, wait_for};
 
 impl Setup {
     /// `mailflux ctl ARGS` to this setup's server: exit code, standard output, standard error.
@@ -372,6 +372,65 @@ fn what_happens_can_be_followed() {
         }
     };
     assert!(found.contains("RCPT TO:<bob@example.net>"), "{found}");
+}
+
+const FOLLOW: &[u8] = b"{\"ask\":\"run\",\"line\":\"follow i999\"}\n";
+
+/// Who follows and goes away leaves nothing behind, also when there was nothing to tell.
+#[test]
+fn those_who_followed_and_went_make_room() {
+    let setup = Setup::new(free_address());
+    let server = setup.start();
+    for _ in 0..200 {
+        let mut stream = setup.socket();
+        stream.write_all(FOLLOW).unwrap();
+    }
+    wait_for("an answer", || (setup.ctl(&["status"]).0 == 0).then_some(()));
+    if cfg!(target_os = "linux") {
+        let open = || {
+            let folder = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
+            let targets = folder.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+            targets.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
+        };
+        wait_for("the end of all askers", || (open() < 10).then_some(()));
+    }
+}
+
+/// Who follows and says that it will ask no more (`echo follow … | nc -U`) is told on, and costs
+/// nothing while there is nothing to tell.
+#[test]
+fn who_follows_and_asks_no_more_costs_nothing() {
+    let setup = Setup::new(free_address());
+    let server = setup.start();
+    let mut stream = setup.socket();
+    stream.write_all(b"{\"ask\":\"run\",\"line\":\"follow where verb == helo\"}\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut told = BufReader::new(stream).lines();
+    // It is heard at last: from then on all is told that fits.
+    let mut client = server.connect();
+    let heard = std::thread::spawn(move || told.next().unwrap().unwrap());
+    wait_for("a line", || {
+        client.command("HELO client.example.com").expect(250);
+        heard.is_finished().then_some(())
+    });
+    assert!(heard.join().unwrap().contains("HELO client.example.com"));
+
+    // Hundreds of answers later it has used hardly any time by itself. (A loop that never sleeps
+    // takes all that it gets, which on a busy machine may be little.)
+    if cfg!(target_os = "linux") {
+        let used = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+            let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+            fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
+        };
+        let before = used();
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(2) {
+            pause();
+        }
+        let ticks = used() - before;
+        assert!(ticks < 50, "{ticks} hundredths of a second in two");
+    }
 }
 
 #[test]

@@ -264,20 +264,33 @@ impl Net for SimNet {
                     readable: std::mem::take(&mut wire.read_edge) || self.rng.u32(..10) == 0,
                     writable: std::mem::take(&mut wire.write_edge) || self.rng.u32(..10) == 0,
                     read_closed: wire.peer_ended || wire.reset,
+                    hung_up: wire.reset,
                 });
             }
         }
         for (token, waiting) in self.datagrams.values() {
             if waiting.iter().any(|(at, _)| *at <= self.now.time) {
                 let token = *token;
-                let ready = Ready { token, readable: true, writable: false, read_closed: false };
+                let ready = Ready {
+                    token,
+                    readable: true,
+                    writable: false,
+                    read_closed: false,
+                    hung_up: false,
+                };
                 wake.ready.push(ready);
             }
         }
         for (token, _, edge) in self.listeners.values_mut() {
             if std::mem::take(edge) {
                 let token = *token;
-                let ready = Ready { token, readable: true, writable: false, read_closed: false };
+                let ready = Ready {
+                    token,
+                    readable: true,
+                    writable: false,
+                    read_closed: false,
+                    hung_up: false,
+                };
                 wake.ready.push(ready);
             }
         }

@@ -181,9 +181,24 @@ impl Asker {
         }
     }
 
+    /// All that is to be done for it is to tell it what happens. (What it asks behind `follow`
+    /// has no turn.)
+    pub fn only_listens(&self) -> bool {
+        match &self.job {
+            Some(working) => working.job.listens(),
+            None => self.is_watching() && self.waiting.is_empty(),
+        }
+    }
+
     /// It is in conversation: what it is told is answered by what it says.
     pub fn is_talking(&self) -> bool {
-        matches!(&self.job, Some(Working { job: Job::Tutor(_), .. }))
+        match &self.job {
+            Some(Working { job: Job::Tutor(_), .. }) => true,
+            Some(Working { job: Job::Want(wanting), .. }) => {
+                wanting.waits() && self.waiting.is_empty()
+            }
+            _ => false,
+        }
     }
 
     /// What it says in a conversation goes before other requests: none can be done meanwhile.

@@ -198,6 +198,9 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         if asking.is_stale(now) || asking.flush(&mut self.net, now).is_err() {
             return After::Gone;
         }
+        if asking.ended && asking.link.has_hung_up() && asking.asker.only_listens() {
+            return After::Gone;
+        }
         let finished = asking.ended && !asking.asker.is_busy() && !asking.asker.is_watching();
         let left = asking.asker.is_watching() || asking.asker.is_talking();
         if finished || (asking.ended && left) {
@@ -224,7 +227,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             asking.asker = asker;
             asking.encode();
             // What was read and found no room before.
-            more |= asking.asker.has_room() && asking.link.is_readable();
+            more |= asking.asker.has_room() && asking.link.is_readable() && !asking.ended;
             more &= !asking.link.output.is_high();
         }
         more
