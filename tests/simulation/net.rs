@@ -15,6 +15,8 @@ use mailflux::reactor::{Net, Ready, SpareDescriptor, Token, Wake};
 
 /// Octets that one direction of a connection holds.
 const PIPE: usize = 3000;
+/// Turns of the loop without sleep that nobody needs, whatever is to be done.
+const SLEEPLESS: u32 = 1000;
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
@@ -73,6 +75,8 @@ pub struct SimNet {
     pub jumps: bool,
     /// How far it goes wrong now, in seconds.
     pub skew: i64,
+    /// Turns of the loop in a row that did not wait, though nothing was ready.
+    awake: u32,
     drops: std::rc::Rc<std::cell::RefCell<Vec<usize>>>,
 }
 
@@ -137,6 +141,7 @@ impl SimNet {
             generous: false,
             jumps: false,
             skew: 0,
+            awake: 0,
             drops: Default::default(),
         }
     }
@@ -294,6 +299,9 @@ impl Net for SimNet {
                 wake.ready.push(ready);
             }
         }
+        let is_awake = wake.ready.is_empty() && timeout == Some(Duration::ZERO);
+        self.awake = if is_awake { self.awake + 1 } else { 0 };
+        assert!(self.awake < SLEEPLESS, "the loop does not sleep");
         let wait = match wake.ready.is_empty() {
             true => timeout.unwrap_or(self.stride).min(self.stride).min(self.next_datagram()),
             false => Duration::from_micros(self.rng.u64(..500)),
