@@ -33,4 +33,4 @@ pub use rate::Rate;
 pub use reply::{Enhanced, Origin, Reply, ReplyParser, ReplySyntax};
 pub use report::Report;
 pub use time::{Now, Time, Wall};
-pub use units::{parse_duration, parse_size, show_duration, show_size};
+pub use units::{count_of, parse_duration, parse_size, show_duration, show_size};

@@ -44,6 +44,13 @@ pub fn show_duration(duration: Duration) -> String {
     text
 }
 
+/// So many of a thing: `1 message`, `2 messages`.
+pub fn count_of(count: impl TryInto<u64>, thing: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{s}")
+}
+
 /// Reads `1000`, `512K`, `50M`, `1G` (powers of 1024, upper or lower case). None when it is none
 /// or does not fit 64 bits.
 pub fn parse_size(text: &str) -> Option<u64> {

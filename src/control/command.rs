@@ -224,6 +224,8 @@ pub struct Replay {
     pub file: String,
     /// Where to.
     pub via: (String, u16),
+    /// Which session of the export.
+    pub session: ReplaySession,
     /// How fast.
     pub pace: Pace,
     /// Replies that differ in any octet, not in their codes alone, are told.
@@ -234,6 +236,17 @@ pub struct Replay {
     pub content: Option<String>,
     /// Who logs in, and the file with the password.
     pub login: Option<(String, String)>,
+}
+
+/// Which session of an export is replayed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReplaySession {
+    /// The first inbound one, else the first.
+    Usual,
+    /// The first part of this one.
+    Named(SessionId),
+    /// Counted from 1, in the order of the file.
+    Numbered(usize),
 }
 
 /// How TLS comes into a replay.

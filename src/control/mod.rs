@@ -19,7 +19,7 @@ mod tests;
 
 pub use command::{
     About, Command, ConfigCommand, FilterCommand, Follow, Form, Imagined, MessageAction, NewFilter,
-    NextCommand, Pace, Recorded, Replay, ReplayTls, SessionView, ShowPart, Which,
+    NextCommand, Pace, Recorded, Replay, ReplaySession, ReplayTls, SessionView, ShowPart, Which,
 };
 pub use debug::{ADD_LIST_DELETE, BreakCommand, FaultCommand};
 pub use docs::commands_page;

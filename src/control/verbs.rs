@@ -3,7 +3,7 @@
 
 use super::command::{
     About, Command, ConfigCommand, Follow, Form, MessageAction, NextCommand, Pace, Recorded,
-    Replay, ReplayTls, SessionView, ShowPart, Which,
+    Replay, ReplaySession, ReplayTls, SessionView, ShowPart, Which,
 };
 use super::debug;
 use super::filters::{FILTERS, check, filter};
@@ -202,11 +202,11 @@ pub static VERBS: &[Verb] = &[
     },
     Verb {
         name: "replay",
-        usage: "replay FILE to HOST:PORT [content=FILE.eml] [user=NAME password=FILE] \
-                [tls=recorded|none|starttls|implicit] [pace=at-once|recorded] \
+        usage: "replay FILE to HOST:PORT [session=ID|N] [content=FILE.eml] \
+                [user=NAME password=FILE] [tls=recorded|none|starttls|implicit] [pace=at-once|recorded] \
                 [compare=code|bytes]",
         help: "say again what a recorded client said, and show the replies that differ",
-        objects: &["to", "content=", "user=", "password=", "tls=", "pace=", "compare="],
+        objects: &["to", "session=", "content=", "user=", "password=", "tls=", "pace=", "compare="],
         parse: replay,
     },
     Verb {
@@ -475,8 +475,12 @@ fn replay(args: &mut Args<'_>) -> Result<Command, CommandError> {
     let via = host_and_port(&word.text).ok_or_else(|| {
         CommandError::new(word.column, format!("'{}' is not HOST:PORT", word.text))
     })?;
-    let [content, user, password, tls, pace, compare] =
-        args.pairs(["content", "user", "password", "tls", "pace", "compare"])?;
+    let [session, content, user, password, tls, pace, compare] =
+        args.pairs(["session", "content", "user", "password", "tls", "pace", "compare"])?;
+    let session = session.map(|session| {
+        session.read("the id of a session, such as i7, nor its number in the file", which_session)
+    });
+    let session = session.transpose()?.unwrap_or(ReplaySession::Usual);
     let one_of_them = |choices: &'static [&'static str]| {
         move |text: &str| one_of(text, choices.iter().copied()).ok()
     };
@@ -500,7 +504,17 @@ fn replay(args: &mut Args<'_>) -> Result<Command, CommandError> {
     };
     let content = content.map(|content| content.value().to_owned());
     let bytes = compare == Some("bytes");
-    Ok(Command::Replay(Box::new(Replay { file, via, pace, bytes, tls, content, login })))
+    Ok(Command::Replay(Box::new(Replay { file, via, session, pace, bytes, tls, content, login })))
+}
+
+/// `i7`, or `2` for the second one of the file.
+fn which_session(text: &str) -> Option<ReplaySession> {
+    let named = text.parse().ok().map(ReplaySession::Named);
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    named.or_else(|| {
+        let number = text.parse().ok().filter(|number| digits && *number > 0);
+        number.map(ReplaySession::Numbered)
+    })
 }
 
 /// `mail.example.com:25`, `192.0.2.1:25`, `[2001:db8::1]:25`.

@@ -149,14 +149,16 @@ pub fn octets(what: &What<'_>) -> Vec<u8> {
             format!("attempt nrcpts={recipients} size={size}").into()
         }
         What::Outcome { recipient, ending, reply, next, at } => {
-            let mut start = format!("{} to={} next={next}", ending.name(), path(Some(recipient)));
+            let start = format!("{} to={}", ending.name(), path(Some(recipient)));
+            // The reply is what people look for, and where a line is short it must be on it.
+            let mut end = format!(" (next={next}");
             if let Some((host, peer)) = at {
                 let ip = peer.ip().to_string();
                 // One that was configured by its address has no other name.
                 let host = if *host == ip { "" } else { host };
-                start += &format!(" host={host}[{ip}]:{}", peer.port());
+                end += &format!(" host={host}[{ip}]:{}", peer.port());
             }
-            with_reply(&start, reply)
+            [&with_reply(&start, reply)[..], end.as_bytes(), b")"].concat()
         }
         What::Bounced { bounce, recipients } => {
             let s = if *recipients == 1 { "" } else { "s" };
@@ -281,7 +283,7 @@ mod tests {
                     next: "mx",
                     at: Some(("mx1", peer)),
                 },
-                "failed to=<a@b> next=mx host=mx1[192.0.2.7]:25 550 5.1.1 no  / such user",
+                "failed to=<a@b> 550 5.1.1 no  / such user (next=mx host=mx1[192.0.2.7]:25)",
             ),
             (
                 What::Outcome {
@@ -291,7 +293,7 @@ mod tests {
                     next: "mx",
                     at: Some(("192.0.2.7", peer)),
                 },
-                "failed to=<a@b> next=mx host=[192.0.2.7]:25 550 5.1.1 no  / such user",
+                "failed to=<a@b> 550 5.1.1 no  / such user (next=mx host=[192.0.2.7]:25)",
             ),
             (What::Bounced { bounce: id, recipients: 1 }, "sender told by q1A about 1 recipient"),
             (What::Retired, "done"),

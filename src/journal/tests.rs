@@ -277,7 +277,7 @@ fn the_feed_is_made_only_for_listeners() {
     assert_eq!(rcpt.line(), "18:42:26.034   +0.004 i1     <- 550 5.7.1 relaying denied");
     assert_eq!(
         items[21].line(),
-        "18:42:26.146   +0.026 o1    === q1A delivered to=<c@d> next=relay 250 2.0.0 Ok"
+        "18:42:26.146   +0.026 o1    === q1A delivered to=<c@d> 250 2.0.0 Ok (next=relay)"
     );
     journal.feed().unsubscribe();
     assert_eq!(journal.feed().since(0).count(), 0);

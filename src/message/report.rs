@@ -8,7 +8,7 @@ use super::lines::{End, Region};
 use super::lint::{Facts, Finding, Severity};
 use super::mime::Part;
 use super::{HeaderField, Printable, Report, headers, hops, lint, mime_tree};
-use crate::base::{BodyType, Envelope, Ret, Wall, show_duration};
+use crate::base::{BodyType, Envelope, Ret, Wall, count_of, show_duration};
 
 /// Octets shown of a value.
 const MAX_VALUE: usize = 2000;
@@ -267,7 +267,12 @@ pub fn lint_report(content: &[u8], facts: Facts<'_>) -> Report {
     let mut lines: Vec<String> = findings.iter().map(finding_line).collect();
     lines.push(match (errors, warnings, notes) {
         (0, 0, 0) => "nothing wrong was found".into(),
-        _ => format!("{errors} errors, {warnings} warnings, {notes} notes"),
+        _ => {
+            let [errors, warnings, notes] =
+                [(errors, "error"), (warnings, "warning"), (notes, "note")]
+                    .map(|(count, name)| count_of(count, name));
+            format!("{errors}, {warnings}, {notes}")
+        }
     });
     say_cut(&mut lines, facts.cut, content.len());
     Report { json, lines }

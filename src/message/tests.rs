@@ -395,7 +395,7 @@ fn views_for_people() {
             "2 hops in 4s",
         ]
     );
-    assert_eq!(lint.lines.last().unwrap(), "2 errors, 1 warnings, 1 notes");
+    assert_eq!(lint.lines.last().unwrap(), "2 errors, 1 warning, 1 note");
     assert_eq!(lint.lines[0], "error   no Date field (RFC 5322 section 3.6)");
     assert_eq!(raw.lines[12], "--b--");
     let cut = headers_report(content.as_bytes(), true);

@@ -13,7 +13,7 @@
 //! | `hops: [{by delay_s}]` | delay at each hop |
 //! | `findings: [{severity}]` | findings by weight |
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Bars of a chart.
 const MAX_BARS: usize = 40;
@@ -92,9 +92,27 @@ fn chart(title: &'static str, scale: Scale, bars: impl Iterator<Item = Bar>) -> 
     Some(Chart { title, scale, bars: bars.take(MAX_BARS).collect() })
 }
 
+/// Stages as a session goes through them, the inbound ones first; then those that are none of SMTP.
+const STAGES: [&str; 9] =
+    ["banner", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "commit", "other"];
+
+/// Stages in the order of a session: an object of JSON has none.
+fn in_order(stages: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut stages: Vec<_> = stages.iter().collect();
+    stages.sort_by_key(|(name, _)| {
+        let place = |name: &str| STAGES.iter().position(|stage| *stage == name);
+        match (place(name), name.strip_prefix("next_").and_then(place)) {
+            (Some(place), _) => (0, place),
+            (None, Some(place)) => (1, place),
+            (None, None) => (2, 0),
+        }
+    });
+    stages
+}
+
 fn latency(json: &Value) -> Option<Chart> {
-    let stages = json.get("stages")?.as_object()?;
-    let bars = stages.iter().flat_map(|(stage, figures)| {
+    let stages = in_order(json.get("stages")?.as_object()?);
+    let bars = stages.into_iter().flat_map(|(stage, figures)| {
         let bar = |name: &str, tone| {
             let ms = figures.get(name)?.as_f64().filter(|ms| *ms > 0.0)?;
             let (label, shown) = (format!("{stage} {name}"), format!("{ms:.3} ms"));
@@ -127,8 +145,8 @@ fn codes(json: &Value, field: &str, title: &'static str) -> Option<Chart> {
 fn next_latency(json: &Value) -> Option<Chart> {
     let servers = json.get("next")?.as_object()?;
     let bars = servers.iter().flat_map(|(server, stages)| {
-        let stages = stages.as_object().into_iter().flatten();
-        stages.filter_map(move |(stage, figures)| {
+        let stages = stages.as_object().map(in_order).unwrap_or_default();
+        stages.into_iter().filter_map(move |(stage, figures)| {
             let ms = figures.get("p95")?.as_f64().filter(|ms| *ms > 0.0)?;
             let (label, shown) = (format!("{server} {stage}"), format!("{ms:.3} ms"));
             Some(Bar { label, value: ms, shown, tone: Tone::Plain })
@@ -144,8 +162,10 @@ fn counted(label: impl Into<String>, count: u64, tone: Tone) -> Bar {
 
 /// Messages in each of the busiest minutes, by UTC.
 fn minutes(json: &Value) -> Option<Chart> {
-    let rows = json.get("rows")?.as_array()?;
-    let bars = rows.iter().filter_map(|row| {
+    let mut rows: Vec<&Value> = json.get("rows")?.as_array()?.iter().collect();
+    // The table has them by weight; a picture of time goes from left to right, or down.
+    rows.sort_by_key(|row| row.get("at").and_then(Value::as_i64));
+    let bars = rows.into_iter().filter_map(|row| {
         let (at, accepted) = (row.get("at")?.as_i64()?, row.get("accepted")?.as_u64()?);
         let minute = at.div_euclid(60).rem_euclid(24 * 60);
         let label = format!("{:02}:{:02} UTC", minute / 60, minute % 60);

@@ -117,10 +117,12 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\
 
 const STYLE: &str = "<style>\n\
     :root { color-scheme: light dark; }\n\
-    body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; \
+    body { font: 15px/1.5 system-ui, sans-serif; max-width: 76em; margin: 2em auto; \
     padding: 0 1em; }\n\
-    pre { overflow-x: auto; padding: 1em; border: 1px solid #8884; border-radius: 4px; }\n\
-    svg { max-width: 100%; height: auto; }\n\
+    pre { font-size: 13px; overflow-x: auto; padding: 1em; border: 1px solid #8884; \
+    border-radius: 4px; }\n\
+    @media print { pre { white-space: pre-wrap; overflow-wrap: anywhere; } }\n\
+    svg { display: block; max-width: 100%; height: auto; }\n\
     svg text { font: 12px system-ui, sans-serif; fill: currentColor; }\n\
     .good { fill: #3a8f3a; } .odd { fill: #c98a00; } .bad { fill: #c0392b; }\n\
     .plain { fill: #3b78b5; } .faint { fill: #3b78b5; opacity: .45; }\n\

@@ -76,6 +76,45 @@ fn known_forms_have_charts() {
     }
 }
 
+/// The middle of a long label is left out with a sign, and the place for labels is as wide as they
+/// are: none begins left of the picture.
+#[test]
+fn long_labels_are_cut_in_the_middle() {
+    let pair = format!("{}@a.example → {}@b.example", "x".repeat(40), "y".repeat(40));
+    let label = |name: &str| {
+        let html = page(vec![("x", vec![], json!({ "rows": [{ "name": name, "count": 1 }] }))]);
+        let html = html.html();
+        let (before, rest) = html.split_once(" text-anchor=\"end\">").unwrap();
+        let x = before.rsplit_once("<text x=\"").unwrap().1.split_once('"').unwrap().0;
+        (x.parse::<usize>().unwrap(), rest.split_once('<').unwrap().0.to_owned())
+    };
+    let (x, long) = label(&pair);
+    assert_eq!(long.chars().count(), 60);
+    assert!(
+        long.starts_with("xxx") && long.contains('…') && long.ends_with("y@b.example"),
+        "{long}"
+    );
+    assert_eq!(x, 60 * 7);
+    assert_eq!(label("short"), (84, "short".to_owned()));
+}
+
+#[test]
+fn stages_stand_in_the_order_of_a_session_and_minutes_in_that_of_time() {
+    let stage = json!({ "p50": 1.0, "p95": 1.0 });
+    let names = ["tick", "next_rcpt", "commit", "mail", "banner", "next_mail"];
+    let stages: serde_json::Map<_, _> =
+        names.into_iter().map(|name| (name.to_owned(), stage.clone())).collect();
+    let html = page(vec![("x", vec![], json!({ "stages": stages }))]).html();
+    let places = ["banner", "mail", "commit", "next_mail", "next_rcpt", "tick"]
+        .map(|name| html.find(&format!(">{name} p50<")).unwrap());
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(html.contains("(logarithmic)"));
+    let rows = [600, 0, 300].map(|at| json!({ "at": at, "sessions": 1, "accepted": 1 }));
+    let html = page(vec![("x", vec![], json!({ "rows": rows }))]).html();
+    let places = ["00:00 UTC", "00:05 UTC", "00:10 UTC"].map(|at| html.find(at).unwrap());
+    assert!(places.is_sorted(), "{places:?}");
+}
+
 /// Every tag of a page is one of ours, whatever the texts say.
 #[test]
 fn nothing_smuggled_in_becomes_markup() {

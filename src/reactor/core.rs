@@ -19,7 +19,7 @@ use super::secure::Secrecy;
 use super::shun::Shunned;
 use super::store::Pending;
 use super::student::Practice;
-use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall};
+use crate::base::{Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time, Wall, count_of};
 use crate::config::{Config, NextServerSettings, SystemNames};
 use crate::dns::{ResolvConf, Resolver};
 use crate::history::History;
@@ -352,7 +352,11 @@ impl<D: Disk> Core<D> {
         if found.complete {
             let messages = self.spool.len();
             if messages > 0 {
-                self.say(now, Level::Info, &format!("the spool holds {messages} messages"));
+                self.say(
+                    now,
+                    Level::Info,
+                    &format!("the spool holds {}", count_of(messages, "message")),
+                );
             }
         }
     }

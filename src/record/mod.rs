@@ -18,8 +18,8 @@ pub use content::Body;
 pub use dialog::dialog;
 pub use json::json;
 pub use pcap::pcap;
-pub use read::{Export, KeptContent, Recorded, RecordedLine, read, to_replay};
-pub use replay::{Compare, Difference, Play, Player, Terms, TlsWay};
+pub use read::{Export, KeptContent, Recorded, RecordedLine, read};
+pub use replay::{Chosen, Compare, Difference, Play, Player, Terms, TlsWay, choose};
 pub use text::text;
 
 use crate::base::Leg;

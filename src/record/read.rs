@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use crate::base::{Leg, Printable, SessionId};
+use crate::base::{Printable, SessionId};
 use crate::journal::{Mark, Side, Sign};
 
 /// Lines of one session that are read.
@@ -230,9 +230,4 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(rest.as_bytes());
     Some(out)
-}
-
-/// The first session of this leg, else the first of all: what `replay` plays.
-pub fn to_replay(all: &[Recorded]) -> Option<&Recorded> {
-    all.iter().find(|recorded| recorded.id.leg == Leg::In).or(all.first())
 }

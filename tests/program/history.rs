@@ -221,6 +221,37 @@ fn a_message_is_sent_to_another_server_and_stays() {
     }
 }
 
+/// An export of a message has the client's session, and with the next server the part about it.
+#[test]
+fn a_session_of_several_is_chosen_for_a_replay() {
+    let next = Next::new();
+    let setup = Setup::new(next.address);
+    let server = setup.start();
+    server.ehlo().mail("ann@example.org", &["bob@example.net"], MAIL);
+    assert_eq!(next.wait(1).len(), 1);
+    wait_for("its end", || setup.say(&["queue"]).contains("no messages").then_some(()));
+    setup.say(&["export", "q1", "text", "q1.txt"]);
+    let to = next.address.to_string();
+    let usual = setup.say(&["replay", "q1.txt", "to", &to]);
+    let words = "note: it holds 2 sessions: 1 i2, 2 o1; number 1 is played, session= chooses";
+    assert!(usual.contains(words), "{usual}");
+    for chosen in ["session=o1", "session=2"] {
+        let said = setup.say(&["replay", "q1.txt", "to", &to, chosen]);
+        assert!(said.contains("EHLO is put in before it"), "{said}");
+        assert!(!said.contains("it holds") && said.contains("; 0 differ"), "{said}");
+    }
+    assert_eq!(next.wait(4).len(), 4);
+    for (chosen, why) in [
+        ("session=o7", "there is no session o7 in it; it holds 2 sessions: 1 i2, 2 o1"),
+        ("session=3", "there is no session number 3 in it"),
+        ("session=q1", "column 44: 'q1' is not the id of a session"),
+        ("session=0", "'0' is not the id of a session, such as i7, nor its number in the file"),
+    ] {
+        let (code, _, told) = setup.ctl(&["replay", "q1.txt", "to", "127.0.0.1:25", chosen]);
+        assert!(code == 1 && told.contains(why), "{chosen}: {told}");
+    }
+}
+
 /// The export holds the content of a message that is still in the spool.
 #[test]
 fn a_replay_says_the_same_content() {

@@ -316,7 +316,7 @@ impl Analyst {
         let (Some(message), text) = (entry.message(), entry.line.text) else { return };
         let words = String::from_utf8_lossy(text.get(message.len() + 1..).unwrap_or_default());
         let Some((ending, rest)) = words.split_once(" to=<") else { return };
-        let Some((to, rest)) = rest.split_once("> next=") else { return };
+        let Some((to, rest)) = rest.split_once("> ") else { return };
         let place = match ending {
             "delivered" => 0,
             "deferred" => 1,
@@ -328,7 +328,7 @@ impl Analyst {
             sums[place] = 1;
             self.recipients.add(to.as_bytes(), 1, sums);
             if place == 1 {
-                self.deferred.add(without_host(rest).as_bytes(), 1, [0; 4]);
+                self.deferred.add(next_and_reply(rest).as_bytes(), 1, [0; 4]);
             } else {
                 self.done_after[after.min(MAX_ATTEMPTS) - 1] += 1;
             }
@@ -343,14 +343,13 @@ fn time_of(entry: &Entry<'_>) -> Time {
     Time::from_micros(u64::try_from(entry.line.at.as_micros()).unwrap_or(0))
 }
 
-/// A next server and its reply, without the host that spoke for it: `smart host=a[192.0.2.7]:25 451
-/// later` is `smart 451 later`.
-fn without_host(words: &str) -> Cow<'_, str> {
-    let Some((next, rest)) = words.split_once(" host=") else { return Cow::Borrowed(words) };
-    match rest.split_once(' ') {
-        Some((_, reply)) if !next.contains(' ') => Cow::Owned(format!("{next} {reply}")),
-        _ => Cow::Borrowed(words),
-    }
+/// A next server and its reply, without the host that spoke for it: of `451 later (next=smart
+/// host=a[192.0.2.7]:25)` it is `smart 451 later`.
+fn next_and_reply(words: &str) -> Cow<'_, str> {
+    // The last such words are ours: a reply may hold the same.
+    let Some((reply, next)) = words.rsplit_once(" (next=") else { return Cow::Borrowed(words) };
+    let name = next.split([' ', ')']).next().unwrap_or_default();
+    Cow::Owned(format!("{name} {reply}"))
 }
 
 /// What stands in the angle brackets of a command.

@@ -16,6 +16,8 @@ use crate::journal::top::Top;
 const ROWS: usize = 20;
 /// Columns of a bar.
 const BAR: usize = 24;
+/// Columns of names before bars; a longer one moves its bar.
+const NAMES: usize = 40;
 
 /// What is asked of an [`Analyst`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,7 +117,9 @@ impl Analyst {
                 lines.push(format!("{code:>5} {count:>9}  {}", bar(*count, most)));
             }
             let ranked = ranking(&self.replies[i], &[]);
-            lines.extend(ranked.lines);
+            if ranked.lines.len() > 1 {
+                lines.extend(ranked.lines);
+            }
             lines.push(String::new());
             rows.push(ranked.json["rows"].clone());
             let all = self.codes[i].iter().map(|(code, n)| (code.to_string(), json!(n)));
@@ -154,10 +158,14 @@ impl Analyst {
             rows.push(json!({ "attempt": i + 1, "recipients": count }));
         }
         let waiting = self.attempts.len();
-        lines.push(format!("{waiting} messages were tried and are not known to be done"));
-        lines.push("deferred, by next server and reply".to_owned());
+        let words =
+            if waiting == 1 { "message was tried and is" } else { "messages were tried and are" };
+        lines.push(format!("{waiting} {words} not known to be done"));
         let deferred = ranking(&self.deferred, &[]);
-        lines.extend(deferred.lines);
+        if deferred.lines.len() > 1 {
+            lines.push("deferred, by next server and reply".to_owned());
+            lines.extend(deferred.lines.iter().cloned());
+        }
         let json = json!({
             "done_after": rows, "waiting": waiting, "deferred": deferred.json["rows"],
         });
@@ -196,12 +204,10 @@ impl Analyst {
         let (mut lines, mut legs) = (Vec::new(), Map::new());
         for (name, tls) in ["in", "out"].iter().zip(&self.tls) {
             let share = tls.secured.saturating_mul(100).checked_div(tls.sessions).unwrap_or(0);
-            lines.push(format!(
-                "{name:<4} {} of {} sessions inside TLS ({share} %)  {}",
-                tls.secured,
-                tls.sessions,
-                bar(tls.secured, tls.sessions)
-            ));
+            let bar = bar(tls.secured, tls.sessions);
+            let (part, all) = (tls.secured, tls.sessions);
+            let line = format!("{name:<4} {part} of {all} sessions inside TLS ({share} %)  {bar}");
+            lines.push(line.trim_end().to_owned());
             let kinds = ranking(&tls.kinds, &[]);
             lines.extend(kinds.lines.into_iter().skip(1));
             legs.insert(
@@ -213,6 +219,11 @@ impl Analyst {
         }
         Report { json: Value::Object(legs), lines }
     }
+}
+
+/// Columns of a text.
+fn wide(text: &str) -> usize {
+    text.chars().count()
 }
 
 /// A bar for a part of the most.
@@ -252,8 +263,12 @@ fn counted(top: &Top, counted: &str, titles: &[&str]) -> Report {
     titles.iter().for_each(|title| line.push_str(&format!(" {title:>11}")));
     let mut lines = vec![line];
     let mut rows = Vec::new();
+    // Bars stand below each other, but for the few names that are longer.
+    let widths = most.iter().map(|entry| wide(Printable::new(entry.key()).as_str()));
+    let width = widths.filter(|width| *width <= NAMES).max().unwrap_or(0);
     for entry in most {
         let name = Printable::new(entry.key());
+        let gap = " ".repeat(width.saturating_sub(wide(name.as_str())));
         // What a rare one inherited may be all of its count.
         let about = if entry.error > 0 { "<=" } else { "" };
         let mut line = format!("{:>9}", format!("{about}{}", entry.count));
@@ -263,7 +278,7 @@ fn counted(top: &Top, counted: &str, titles: &[&str]) -> Report {
             row[*title] = json!(sum);
         }
         let bar = bar(entry.count, highest);
-        lines.push(format!("{line}  {name}  {bar}"));
+        lines.push(format!("{line}  {name}{gap}  {bar}"));
         rows.push(row);
     }
     Report { json: json!({ "rows": rows }), lines }

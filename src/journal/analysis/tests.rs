@@ -56,10 +56,10 @@ const HOUR: &[(u64, &str, &str, &str)] = &[
         30,
         "o1",
         "outcome",
-        "q1 deferred to=<bob@example.net> next=smart host=a[192.0.2.25]:25 451 4.3.0 later",
+        "q1 deferred to=<bob@example.net> 451 4.3.0 later (next=smart host=a[192.0.2.25]:25)",
     ),
     (60_030, "o1", "attempt", "q1 attempt nrcpts=1 size=1000"),
-    (60_040, "o1", "outcome", "q1 delivered to=<bob@example.net> next=smart 250 ok"),
+    (60_040, "o1", "outcome", "q1 delivered to=<bob@example.net> 250 ok (next=smart)"),
 ];
 
 #[test]

@@ -102,7 +102,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub(super) fn flush_queue(&mut self) -> Report {
         self.core.queue.flush(self.now);
         let messages = self.core.queue.counts().messages;
-        done(format!("all {messages} messages are due now, but for those that are held"))
+        done(match messages {
+            0 => "no messages".to_owned(),
+            1 => "the message in the queue is due now, unless it is held".to_owned(),
+            _ => format!("all {messages} messages are due now, but for those that are held"),
+        })
     }
 
     /// `trace on|off WHAT`

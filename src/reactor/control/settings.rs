@@ -18,6 +18,9 @@ use crate::reactor::slots::Slot;
 use crate::reactor::{Reactor, run};
 use crate::spool::Disk;
 
+/// Columns of values before their sources, in a list.
+const MAX_VALUE: usize = 24;
+
 impl<N: Net, D: Disk> Reactor<N, D> {
     /// `config …`
     pub(super) fn configure(&mut self, command: ConfigCommand) -> Result<Report, Refusal> {
@@ -64,7 +67,12 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// `config set NAME VALUE`
     pub(super) fn set_setting(&mut self, name: &str, value: &str) -> Result<Report, Refusal> {
-        let new = self.core.config.changed(name, value).map_err(Refusal::new)?;
+        let new = self.core.config.changed(name, value).map_err(|why| {
+            Refusal::new(match in_one_go(name) {
+                Some(hint) => format!("{why}; {hint}"),
+                None => why,
+            })
+        })?;
         self.apply(new).map_err(Refusal::new)?;
         let shown = self.core.config.rows().into_iter().find(|row| row.name == name);
         let value = shown.map_or_else(|| Printable::new(value), |row| Printable::new(row.value));
@@ -193,6 +201,24 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     }
 }
 
+/// How to change what belongs together: an action without what it needs is refused, and so is what
+/// the action has no use for, so that one key at a time leads nowhere.
+fn in_one_go(name: &str) -> Option<String> {
+    let (kind, rest) = name.split_once('.')?;
+    let (rule, key) = rest.split_once('.')?;
+    let what = match (kind, key) {
+        ("filter", "action" | "reply" | "to" | "via" | "header" | "rate" | "per" | "stage") => {
+            "ACTION"
+        }
+        ("fault", _) => "STAGE",
+        _ => return None,
+    };
+    Some(format!(
+        "to change more than one key in one go: '{kind} delete {rule}', then '{kind} add {what} \
+         ... name={rule}'; or change the file, then 'config reload'"
+    ))
+}
+
 /// The name of a setting; of a filter's the filter, which is one thing.
 fn whole_filter(name: String) -> String {
     match name.strip_prefix("filter.").and_then(|rest| rest.split_once('.')) {
@@ -218,9 +244,13 @@ fn rows(rows: Vec<Row<'_>>) -> Report {
         })
         .collect();
     let width = shown.iter().map(|(name, ..)| name.as_str().chars().count()).max().unwrap_or(0);
-    let lines = shown
-        .iter()
-        .map(|(name, value, source)| format!("{:width$} = {value}  # {source}", name.as_str()));
+    // Sources stand below each other, but for those of the few values that are longer.
+    let values = shown.iter().map(|(_, value, _)| value.as_str().chars().count());
+    let value_width = values.filter(|width| *width <= MAX_VALUE).max().unwrap_or(0);
+    let lines = shown.iter().map(|(name, value, source)| {
+        let (name, value) = (name.as_str(), value.as_str());
+        format!("{name:width$} = {value:value_width$}  # {source}")
+    });
     let lines: Vec<String> = lines.collect();
     let json: Vec<Value> = shown
         .iter()

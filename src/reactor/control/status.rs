@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::watch::ms;
-use crate::base::show_duration;
+use crate::base::{count_of, show_duration};
 use crate::control::{VERBS, find};
 use crate::journal::{Counter, Measure, Report, Window};
 use crate::reactor::Reactor;
@@ -50,8 +50,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             format!("mailflux {}  pid {}  up {uptime}", env!("CARGO_PKG_VERSION"), figure("pid")),
             format!("sessions   {} inbound, {} outbound", figure("inbound"), figure("outbound")),
             format!(
-                "queue      {} messages, {} deferred, {} held",
-                figure("queue"),
+                "queue      {}, {} deferred, {} held",
+                count_of(counts.messages, "message"),
                 figure("deferred"),
                 figure("held")
             ),

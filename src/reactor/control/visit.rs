@@ -11,14 +11,14 @@ use crate::auth::Secret;
 use crate::auth::client::Credentials;
 use crate::base::{Leg, Printable, Report, SessionId, Time};
 use crate::config::first_line;
-use crate::control::{Command, Pace, Replay, ReplayTls};
+use crate::control::{Command, Pace, Replay, ReplaySession, ReplayTls};
 use crate::journal::render;
 use crate::queue::ServerId;
 use crate::reactor::Reactor;
 use crate::reactor::net::{Net, Token};
 use crate::reactor::probe::until;
 use crate::reactor::ways::Reach;
-use crate::record::{self, Compare, Player, Terms, TlsWay};
+use crate::record::{self, Chosen, Compare, Player, Terms, TlsWay};
 use crate::spool::Disk;
 
 /// Octets of an export that is replayed: it may hold contents.
@@ -90,8 +90,13 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let mut files = files.iter();
         let mut next = || files.next().ok_or_else(|| Refusal::new("a file is missing"));
         let export = record::read(next()?.expose()).map_err(Refusal::new)?;
-        let recorded = record::to_replay(&export.sessions);
-        let recorded = recorded.ok_or_else(|| Refusal::new("no session in it"))?;
+        let chosen = match order.session {
+            ReplaySession::Usual => Chosen::Usual,
+            ReplaySession::Named(id) => Chosen::Named(id),
+            ReplaySession::Numbered(number) => Chosen::Numbered(number),
+        };
+        let chosen = record::choose(&export.sessions, chosen).map_err(Refusal::new)?;
+        let (recorded, others) = chosen;
         let content = match order.content {
             Some(_) => Some(with_line_ends(next()?.expose())),
             None => None,
@@ -120,7 +125,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             kept: &export.contents,
             content: content.as_deref(),
         };
-        let player = Player::new(recorded, &terms, self.now.time).map_err(Refusal::new)?;
+        let player = Player::new(recorded, &terms, self.now.time);
+        let mut player = player.map_err(Refusal::new)?;
+        if let Some(others) = others {
+            player.remark(&others);
+        }
         self.visit(order.via.clone(), Errand::Replay(Some(Box::new(player))))
     }
 

@@ -13,6 +13,7 @@
 //! said one after the other, so that each reply has its command. A login is our own, with what the
 //! user gives: secrets are not recorded.
 
+mod choose;
 mod pieces;
 mod script;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use self::choose::{Chosen, choose};
 use self::script::{Exchange, Said, Script};
 use super::read::{KeptContent, Recorded};
 use crate::auth::client::{Answer, Credentials, Exchange as Login};
@@ -327,7 +329,8 @@ impl Player {
         self.state = State::Over;
     }
 
-    fn remark(&mut self, words: &str) {
+    /// Something that who asked for the replay should know.
+    pub fn remark(&mut self, words: &str) {
         if self.remarks.len() < MAX_REMARKS && self.remarks.iter().all(|known| known != words) {
             self.remarks.push(words.to_owned());
         }

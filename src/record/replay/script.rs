@@ -12,6 +12,8 @@ use crate::journal::{Side, Sign, Verb};
 
 /// The longest pause that is kept.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
+/// The client's name where none was recorded: one that nobody can have (RFC 2606 section 2).
+const GREETS_AS: &str = "replay.invalid";
 
 /// One thing that the client says, and what it was told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,7 +60,10 @@ impl Script {
             Sign::Said { tls, .. } => Some(tls),
             Sign::Event => None,
         };
-        let was_implicit = recorded.lines.iter().find_map(inside) == Some(true);
+        // A part of a session with a next server begins behind its greeting.
+        let is_part = recorded.lines.iter().find_map(RecordedLine::side) == Some(Side::Client);
+        let was_inside = recorded.lines.iter().find_map(inside) == Some(true);
+        let was_implicit = was_inside && !is_part;
         let implicit = match terms.tls {
             TlsWay::Recorded => was_implicit,
             TlsWay::None | TlsWay::StartTls => false,
@@ -77,6 +82,9 @@ impl Script {
             pieces: pieces.into(),
             terms,
         };
+        if is_part {
+            writer.greet();
+        }
         for line in &recorded.lines {
             match line.sign {
                 Sign::Said { side: Side::Client, .. } if line.cut => {
@@ -89,13 +97,14 @@ impl Script {
                 Sign::Event => writer.event(&line.text),
             }
         }
-        if writer.exchanges.len() < 2 {
+        if writer.exchanges.len() < if is_part { 3 } else { 2 } {
             return Err(format!("{} has nothing that the client said", recorded.id));
         }
         if was_implicit && !implicit {
             writer.remark("TLS came with the first octet then");
         }
-        if terms.tls == TlsWay::StartTls {
+        let in_between = is_part && was_inside && terms.tls == TlsWay::Recorded;
+        if in_between || terms.tls == TlsWay::StartTls {
             writer.put_in_starttls();
         }
         Ok(Script { exchanges: writer.exchanges, implicit, remarks: writer.remarks })
@@ -135,6 +144,15 @@ impl Writer<'_> {
     fn push(&mut self, title: String, what: Said, pause: Duration) {
         let pause = pause.min(MAX_PAUSE);
         self.exchanges.push(Exchange { title, what, recorded: Vec::new(), pause });
+    }
+
+    /// What stood before the beginning of a part: a greeting, and ours. None of the replies to it
+    /// is known.
+    fn greet(&mut self) {
+        let octets = format!("EHLO {GREETS_AS}\r\n").into_bytes();
+        self.push(format!("EHLO {GREETS_AS}"), Said::Command(octets), Duration::ZERO);
+        self.open = self.exchanges.len();
+        self.remark("it is a part of a session: EHLO is put in before it");
     }
 
     fn command(&mut self, text: &[u8], delay: Duration, tls: bool) {

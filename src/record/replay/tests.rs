@@ -4,7 +4,7 @@ use super::*;
 use crate::base::Wall;
 use crate::journal::Conversation;
 use crate::record::tests::{session, usual};
-use crate::record::{json, read, text, to_replay};
+use crate::record::{json, read, text};
 
 /// Plays a recording against replies; gives what was sent, and the player at its end.
 fn replay(recorded: &Conversation, replies: &[&str], compare: Compare) -> (String, Player) {
@@ -15,7 +15,7 @@ fn replay(recorded: &Conversation, replies: &[&str], compare: Compare) -> (Strin
 fn replay_with(recorded: &Conversation, replies: &[&str], terms: &Terms<'_>) -> (String, Player) {
     let exported = text("i7", std::slice::from_ref(recorded), Wall::from_secs(1_787_510_600));
     let export = read(&exported).unwrap();
-    let recorded = to_replay(&export.sessions).unwrap();
+    let (recorded, _) = choose(&export.sessions, Chosen::Usual).unwrap();
     let mut player = Player::new(recorded, terms, Time::ZERO).unwrap();
     let (mut sent, mut replies) = (String::new(), replies.iter());
     loop {
@@ -261,4 +261,73 @@ fn content_that_is_given_goes_whole() {
     assert!(sent.contains("SIZE=17\r\nDATA\r\nSubject: x\r\n\r\n..\r\n.\r\n"), "{sent}");
     assert!(sent.ends_with("BDAT 4\r\nSubjBDAT 13 LAST\r\nect: x\r\n\r\n.\r\n"), "{sent}");
     assert_eq!(player.remarks(), ["MAIL says the size of the content that is given"]);
+}
+
+/// What an export of a message has of a session with a next server: it begins with MAIL.
+#[test]
+fn a_part_of_a_session_is_greeted_first() {
+    let part = |arrow: &'static str, back: &'static str| {
+        let lines: [(&str, &[u8]); 5] = [
+            ("attempt", b"q1 attempt nrcpts=1 size=9"),
+            (arrow, b"MAIL FROM:<ann@example.org>"),
+            (back, b"250 ok"),
+            (arrow, b"RCPT TO:<bob@example.net>"),
+            (back, b"451 later"),
+        ];
+        session("o3", &lines)
+    };
+    let replies = ["220 mx", "250 mx", "250 ok", "250 ok"];
+    let (sent, player) = replay_with(&part("->", "<-"), &replies, &Terms::default());
+    assert!(sent.starts_with("EHLO replay.invalid\r\nMAIL FROM:"), "{sent}");
+    let [difference] = player.differences() else { panic!("{:?}", player.differences()) };
+    assert_eq!((difference.number, player.played()), (3, (4, 4)));
+    assert!(player.remarks()[0].contains("a part of a session"), "{:?}", player.remarks());
+
+    // Inside TLS it cannot have begun so.
+    let replies = ["220 mx", "250 mx", "220 go", "250 mx", "250 ok", "451 no"];
+    let (sent, player) = replay_with(&part("~>", "<~"), &replies, &Terms::default());
+    assert!(sent.contains("STARTTLS\r\n<TLS>EHLO replay.invalid\r\nMAIL FROM:"), "{sent}");
+    assert_eq!((player.differences().len(), player.played()), (0, (6, 6)));
+}
+
+/// The secret is the token then. A server that refuses one says why in a challenge, and wants an
+/// answer to it before its 535 (RFC 7628 section 3.2.3; Google's XOAUTH2 the same).
+#[test]
+fn a_replay_logs_in_with_a_token() {
+    let recorded = |mechanism: &str| {
+        let auth = format!("AUTH {mechanism} ***");
+        let lines: [(&str, &[u8]); 5] = [
+            ("<~", b"220 mx"),
+            ("~>", auth.as_bytes()),
+            ("<~", b"235 in"),
+            ("~>", b"QUIT"),
+            ("<~", b"221 bye"),
+        ];
+        session("i8", &lines)
+    };
+    let terms = Terms { login: Some(ann()), ..Terms::default() };
+    let xoauth2 = "user=ann\x01auth=Bearer hunter2\x01\x01";
+    let bearer = "n,a=ann,\x01host=mx.example.org\x01port=25\x01auth=Bearer hunter2\x01\x01";
+    // What answers the challenge that says why: nothing, or one octet.
+    for (mechanism, token, end) in [("XOAUTH2", xoauth2, ""), ("OAUTHBEARER", bearer, "AQ==")] {
+        let recorded = recorded(mechanism);
+        let (sent, player) = replay_with(&recorded, &["220 mx", "235 in", "221 bye"], &terms);
+        let encoded = crate::auth::encode(token.as_bytes());
+        assert_eq!(sent, format!("<TLS>AUTH {mechanism} {encoded}\r\nQUIT\r\n"));
+        assert_eq!((player.differences().len(), player.played()), (0, (3, 3)));
+
+        let why = format!("334 {}", crate::auth::encode(br#"{"status":"401"}"#));
+        let replies = ["220 mx", &why, "535 5.7.8 expired", "221 bye"];
+        let (sent, player) = replay_with(&recorded, &replies, &terms);
+        assert!(sent.ends_with(&format!("\r\n{end}\r\nQUIT\r\n")), "{mechanism}: {sent}");
+        let [difference] = player.differences() else { panic!("{:?}", player.differences()) };
+        assert_eq!(difference.now.as_str(), "535 5.7.8 expired");
+        assert!(!format!("{player:?}").contains("hunter2"), "{player:?}");
+
+        // In clear it would show the token.
+        let clear = Terms { tls: TlsWay::None, ..terms.clone() };
+        let (sent, player) = replay_with(&recorded, &["220 mx"], &clear);
+        assert_eq!(sent, "");
+        assert!(player.fault().unwrap().contains("would show the password"), "{player:?}");
+    }
 }
