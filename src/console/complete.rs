@@ -114,6 +114,7 @@ pub fn complete(before: &str, names: &Names) -> Completion {
     let mut candidates: Vec<String> = match cut.words.split_first() {
         None => VERBS.iter().map(|verb| verb.name.to_owned()).collect(),
         Some((first, words)) => match verb(first) {
+            Some(verb) if cut.word.contains('=') => values(verb, cut.word),
             Some(verb) => objects(verb, words, names),
             None => vec![],
         },
@@ -203,6 +204,16 @@ fn objects(verb: &Verb, words: &[&str], names: &Names) -> Vec<String> {
         found.push("where".to_owned());
     }
     found
+}
+
+/// What may stand behind a `key=`, where the form of the verb says so: `[pace=at-once|recorded]`.
+fn values(verb: &Verb, word: &str) -> Vec<String> {
+    let (key, _) = word.split_once('=').unwrap_or((word, ""));
+    let forms = verb.usage.split([' ', '[', ']']).filter_map(|form| form.split_once('='));
+    let values = forms.filter(|(known, _)| *known == key).flat_map(|(_, all)| all.split('|'));
+    // Capital letters stand for something else.
+    let said = values.filter(|value| value.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+    said.map(|value| format!("{key}={value}")).collect()
 }
 
 /// What follows `break` and its like: what to do, then a stage or an action, then keys.
@@ -337,6 +348,11 @@ mod tests {
             ("explain starttl", "explain STARTTLS "),
             ("explain queue.in", "explain queue.interval "),
             ("explain ", "explain | i8 i7 o3"),
+            ("replay f to h:25 se", "replay f to h:25 session="),
+            ("replay f to h:25 session=", "replay f to h:25 session="),
+            ("replay f to h:25 tls=i", "replay f to h:25 tls=implicit "),
+            ("replay f to h:25 pace=", "replay f to h:25 pace=| pace=at-once pace=recorded"),
+            ("break add at rcpt leg=o", "break add at rcpt leg=out "),
             ("fault add st", "fault add starttls "),
             ("filter add re", "filter add re| reject redirect"),
             ("filter add route v", "filter add route via="),

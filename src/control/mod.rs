@@ -10,6 +10,7 @@ mod docs;
 mod filters;
 mod item;
 mod parse;
+mod replay;
 mod verbs;
 mod wire;
 mod words;

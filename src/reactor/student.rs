@@ -2,9 +2,11 @@
 //! sockets is a client's connection like any other, the other end is here.
 //!
 //! What the server says is only taken off the wire: the tutor reads it in the transcript, as it
-//! does where the student comes with telnet. Mail that is accepted in such a session is practice.
-//! It goes out only to a next server on this machine, such as the built-in sink; else it is held,
-//! and deleted when the student leaves.
+//! does where the student comes with telnet. Only the answer to STARTTLS is read here, since after
+//! 220 this end must shake hands, which nobody can do by hand.
+//!
+//! Mail that is accepted in such a session is practice. It goes out only to a next server on this
+//! machine, such as the built-in sink; else it is held, and deleted when the student leaves.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +17,7 @@ use super::inbound::After;
 use super::link::{Input, Link, Phase};
 use super::net::{Net, Token};
 use super::slots::Slot;
+use super::tls::{ClientTls, Tls};
 use crate::base::{Leg, MessageId, Now, SessionId, Status, Time};
 use crate::journal::Level;
 use crate::queue::ServerId;
@@ -23,10 +26,23 @@ use crate::spool::Disk;
 /// Octets that the server has not taken yet; a student who types more waits.
 const MAX_UNSENT: usize = 64 << 10;
 
+/// Octets of the answer to STARTTLS.
+const MAX_REPLY: usize = 4 << 10;
+
 /// The student's end.
 pub struct Student<S> {
     /// The connection.
     pub link: Link<S>,
+    /// STARTTLS was said.
+    asked: Option<Asked>,
+}
+
+/// TLS was asked for.
+struct Asked {
+    /// What it is begun with.
+    client: ClientTls,
+    /// The answer so far.
+    reply: Vec<u8>,
 }
 
 /// Whose sessions are practice, and the messages that were held in them.
@@ -38,13 +54,29 @@ pub struct Practice {
 
 impl<S> Student<S> {
     fn turn<N: Net<Stream = S>>(&mut self, net: &mut N, now: Now, scratch: &mut [u8]) -> After {
+        if let Phase::Handshake { .. } = self.link.phase {
+            match self.link.handshake(net, now.time) {
+                Ok(true) => return After::Again,
+                Ok(false) => return After::Wait,
+                Err(_) => return After::Gone,
+            }
+        }
         if self.link.phase != Phase::Open {
             let gone = self.link.wind_down(net, now.time, scratch);
             return if gone { After::Gone } else { After::Wait };
         }
         while self.link.is_readable() {
             match self.link.read(net, scratch) {
-                Ok(Input::Octets(_) | Input::Dry) => {}
+                Ok(Input::Octets(n)) => {
+                    if let Some(client) = self.agreed(&scratch[..n]) {
+                        // The handshake begins with our word.
+                        return match self.link.secure(now.time, |s| begin_tls(s, &client)) {
+                            Ok(()) => After::Again,
+                            Err(_) => After::Gone,
+                        };
+                    }
+                }
+                Ok(Input::Dry) => {}
                 Ok(Input::End) | Err(_) => return After::Gone,
             }
         }
@@ -54,10 +86,33 @@ impl<S> Student<S> {
         }
     }
 
+    /// The server spoke. Where that is its 220 to STARTTLS: what TLS is begun with.
+    fn agreed(&mut self, octets: &[u8]) -> Option<ClientTls> {
+        let asked = self.asked.as_mut()?;
+        asked.reply.extend_from_slice(octets);
+        let lines = asked.reply.split_inclusive(|b| *b == b'\n');
+        let last = lines.filter(|line| line.ends_with(b"\n")).find(|l| l.get(3) != Some(&b'-'));
+        let agrees = last.map(|line| line.starts_with(b"220"));
+        if agrees.is_none() && asked.reply.len() <= MAX_REPLY {
+            return None;
+        }
+        self.asked.take().filter(|_| agrees == Some(true)).map(|asked| asked.client)
+    }
+
+    /// TLS was asked for, and it is not there yet, nor refused.
+    fn is_securing(&self) -> bool {
+        self.asked.is_some() || matches!(self.link.phase, Phase::Handshake { .. })
+    }
+
     /// When it wants its next turn, whatever happens.
     pub fn deadline(&self) -> Time {
         self.link.deadline()
     }
+}
+
+/// The server is this process: there is no name to check.
+fn begin_tls<S>(stream: S, client: &ClientTls) -> io::Result<Tls<S>> {
+    Tls::client(stream, client, "localhost", SocketAddr::from(([127, 0, 0, 1], 0)))
 }
 
 impl<D: Disk> Core<D> {
@@ -121,7 +176,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let id = SessionId { leg: Leg::In, number: self.sessions_in };
         let token = self.slots.next_token();
         self.net.register(&mut ours, token)?;
-        let student = Student { link: Link::new(ours, token, true) };
+        let student = Student { link: Link::new(ours, token, true), asked: None };
         self.slots.insert(Slot::Student(Box::new(student)));
         self.core.practice.sessions.push(id);
         Ok(Some((id, token)))
@@ -140,6 +195,27 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         true
     }
 
+    /// Sends STARTTLS as it was typed, and shakes hands when the server agrees. False when that
+    /// cannot be: the server has no certificate, so it does not offer it.
+    pub(super) fn speak_starttls(&mut self, token: Token, line: &str) -> bool {
+        let client = self.core.certificate().and(self.core.stranger().cloned());
+        let Some(client) = client else { return false };
+        if !self.speak(token, line) {
+            return false;
+        }
+        if let Some(Slot::Student(student)) = self.slots.get_mut(token) {
+            // Inside TLS the server will say that it is there already.
+            let plain = student.link.transport.is_plain();
+            student.asked = plain.then(|| Asked { client, reply: Vec::new() });
+        }
+        true
+    }
+
+    /// The student's connection is between STARTTLS and TLS: nothing can be said.
+    pub(super) fn is_securing(&mut self, token: Token) -> bool {
+        matches!(self.slots.get_mut(token), Some(Slot::Student(s)) if s.is_securing())
+    }
+
     /// Ends a student's session from their side, and forgets what was held in it.
     pub(super) fn leave_practice(&mut self, id: SessionId, token: Token) {
         if let Some(Slot::Student(student)) = self.slots.get_mut(token) {
@@ -152,10 +228,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// The share of a student's connection in a tick.
     pub(super) fn turn_student(&mut self, token: Token) -> After {
         let now = self.now;
-        match self.slots.get_mut(token) {
-            Some(Slot::Student(student)) => student.turn(&mut self.net, now, &mut self.scratch),
-            _ => After::Wait,
+        let Some(Slot::Student(student)) = self.slots.get_mut(token) else { return After::Wait };
+        let was_securing = student.is_securing();
+        let after = student.turn(&mut self.net, now, &mut self.scratch);
+        if was_securing && !student.is_securing() {
+            // Whoever waits for TLS may type again.
+            for i in 0..self.askers.len() {
+                self.make_runnable(self.askers[i]);
+            }
         }
+        after
     }
 }
 

@@ -18,6 +18,7 @@
 //! the same.
 
 mod lesson;
+mod offers;
 mod typed;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::base::{Leg, Printable};
 use crate::explain::{Comment, Commentator};
 use crate::journal::{Side, Sign};
 use lesson::{Step, lessons};
+use offers::Offers;
 
 pub use typed::Typed;
 
@@ -40,6 +42,7 @@ pub struct Tutor {
     step: usize,
     commentator: Commentator,
     heard: Heard,
+    offers: Offers,
 }
 
 /// Whose turn it is in the student's session.
@@ -56,7 +59,7 @@ enum Heard {
 impl Default for Tutor {
     fn default() -> Tutor {
         let commentator = Commentator::new(Leg::In);
-        Tutor { lesson: 0, step: 0, commentator, heard: Heard::Waiting }
+        Tutor { lesson: 0, step: 0, commentator, heard: Heard::Waiting, offers: Offers::default() }
     }
 }
 
@@ -147,6 +150,7 @@ impl Tutor {
     pub fn connected(&mut self) -> Vec<String> {
         self.commentator = Commentator::new(Leg::In);
         self.heard = Heard::Waiting;
+        self.offers = Offers::default();
         Vec::new()
     }
 
@@ -161,11 +165,30 @@ impl Tutor {
             (Sign::Said { side: Side::Server, .. }, Some((_, code))) => {
                 self.heard = if *code == 354 { Heard::GoAhead } else { Heard::Answer };
                 self.answered(&comment, &mut words);
+                if let Some(difference) = self.offers.hear(sign, text, comment.answered.as_ref()) {
+                    words.say(&difference);
+                }
+            }
+            (Sign::Said { side: Side::Server, .. }, None) => {
+                self.offers.hear(sign, text, None);
             }
             // Something came that is no line: content, and with it the end of it.
             (Sign::Said { .. }, _) => self.heard = Heard::Waiting,
+            (Sign::Event, _) if text.starts_with(b"TLSv") => secured(text, &mut words),
             (Sign::Event, _) => {}
         }
+        words.lines
+    }
+
+    /// STARTTLS was typed where there is no TLS to be had.
+    pub fn no_tls(&self) -> Vec<String> {
+        let mut words = Words::default();
+        words.say(
+            "Not sent: this server offers no STARTTLS now. It does with a certificate \
+             (tls.certificate, tls.key); then both sides shake hands here, which nobody can do by \
+             hand. `explain STARTTLS` says what it is for; `openssl s_client -starttls smtp` \
+             speaks it with any server.",
+        );
         words.lines
     }
 
@@ -255,6 +278,16 @@ impl Tutor {
             announce_step(step, words);
         }
     }
+}
+
+/// TLS is there.
+fn secured(kind: &[u8], words: &mut Words) {
+    words.say(&format!(
+        "Both sides have shaken hands: {}. From now on nobody on the way can read or change what \
+         is said (~> and <~). The server has forgotten all that was said in the clear: say EHLO \
+         again, and look at what it offers now.",
+        Printable::bounded(kind, 80)
+    ));
 }
 
 fn announce_step(step: &Step, words: &mut Words) {

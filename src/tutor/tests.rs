@@ -121,6 +121,29 @@ fn small_letters_are_for_the_tutor() {
     assert_eq!(tutor.typed("quit", false), Typed::Leave);
 }
 
+/// RFC 3207 section 4.2: after the handshake all begins anew, and the offers differ.
+#[test]
+fn the_second_ehlo_is_compared_with_the_first() {
+    let mut tutor = Tutor::default();
+    let clear = ["S:220 x", "C:EHLO x", "S:250-x", "S:250-SIZE 9", "S:250 STARTTLS"];
+    hear(&mut tutor, &clear);
+    let line = |side, tls| Sign::Said { side, tls };
+    tutor.hear(line(Side::Client, false), b"STARTTLS");
+    tutor.hear(line(Side::Server, false), b"220 2.0.0 go");
+    let shaken = tutor.hear(Sign::Event, b"TLSv1.3 TLS13_AES_256_GCM_SHA384").join(" ");
+    assert!(shaken.contains("shaken hands: TLSv1.3 TLS13_AES"), "{shaken}");
+    assert!(shaken.contains("say EHLO again"), "{shaken}");
+    tutor.hear(line(Side::Client, true), b"EHLO x");
+    tutor.hear(line(Side::Server, true), b"250-x");
+    tutor.hear(line(Side::Server, true), b"250-SIZE 9");
+    let said = tutor.hear(line(Side::Server, true), b"250 AUTH PLAIN SCRAM-SHA-256").join(" ");
+    assert!(said.contains("gone is STARTTLS; new is AUTH PLAIN SCRAM-SHA-256."), "{said}");
+    // Once.
+    tutor.hear(line(Side::Client, true), b"EHLO x");
+    let said = tutor.hear(line(Side::Server, true), b"250 x").join(" ");
+    assert!(!said.contains("different"), "{said}");
+}
+
 #[test]
 fn anything_may_be_said() {
     let mut tutor = Tutor::default();

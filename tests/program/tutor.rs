@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use mailflux::journal::{Side, Sign};
 use mailflux::tutor::Tutor;
 
+use crate::certs::Authority;
 use crate::client::Client;
 use crate::next::Next;
 use crate::pty::Terminal;
@@ -120,7 +121,7 @@ fn a_session_is_spoken_line_by_line() {
             "text: .",
             "This is the 250 that counts.",
             "250 (reply code; also: OK)",
-            "Not sent: after STARTTLS",
+            "Not sent: this server offers no STARTTLS",
             "221, and the connection is closed.",
             "Lesson 2 of 4",
             "You have left the tutor.",
@@ -136,6 +137,43 @@ fn a_session_is_spoken_line_by_line() {
     );
     assert!(said.contains("all lessons") && !said.contains("EHLO x"), "{said}");
     assert_eq!(setup.ctl(&["tutor", "9"]).2, "there are lessons 1 to 4\n");
+}
+
+/// With a certificate STARTTLS is really said: both sides shake hands, and EHLO is answered anew.
+#[test]
+fn a_student_goes_on_inside_tls() {
+    let next = Next::new();
+    let identity = Authority::new().sign("localhost");
+    let setup = Setup::new(next.address)
+        .set(&format!("tls.certificate={}", identity.certificate.display()))
+        .set(&format!("tls.key={}", identity.key.display()));
+    let _server = setup.start();
+    let lines = format!("EHLO student.example\nSTARTTLS\n{MESSAGE}STARTTLS\nQUIT\n");
+    let said = typed(&setup, &[], &lines);
+    in_order(
+        &said,
+        &[
+            "<- 250-STARTTLS",
+            "smtp: STARTTLS",
+            "<- 220 2.0.0",
+            "Both sides have shaken hands: TLSv1.3",
+            "smtp: EHLO student.example",
+            "<~ 250-mx.example.org",
+            "gone is STARTTLS; new is nothing.",
+            "smtp: MAIL FROM:<ann@example.org>",
+            "<~ 250 2.1.0",
+            "This is the 250 that counts.",
+            "smtp: STARTTLS",
+            "** STARTTLS inside TLS",
+            "<~ 503 5.5.1",
+            "221, and the connection is closed.",
+        ],
+    );
+    assert!(next.wait(1)[0].text().contains("with ESMTPS\r\n"), "{}", next.wait(1)[0].text());
+    // A server that takes the offer back says so, and all goes on in the clear.
+    setup.say(&["fault", "add", "starttls", "reply=454 4.7.0 not now", "leg=in"]);
+    let said = typed(&setup, &[], "EHLO student.example\nSTARTTLS\nNOOP\nQUIT\n");
+    in_order(&said, &["smtp: STARTTLS", "<- 454 4.7.0 not now", "smtp: NOOP", "<- 250 "]);
 }
 
 /// BDAT has no reply until all of its octets have come.

@@ -161,12 +161,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 
     /// Asks for a line when it is the student's turn.
     fn ask_for_line(&mut self, t: &mut Tutoring, id: u64, json: bool, asker: &mut Asker) {
-        let Turn::Server { since, then } = &mut t.turn else { return };
+        if !matches!(t.turn, Turn::Server { .. }) {
+            return;
+        }
         let here = match t.way {
             Way::Here { token, .. } => Some(token),
             _ => None,
         };
-        let answered = here.is_none() || t.tutor.is_answered();
+        let securing = here.is_some_and(|token| self.is_securing(token));
+        let answered = here.is_none() || t.tutor.is_answered() && !securing;
+        let Turn::Server { since, then } = &mut t.turn else { return };
         if !answered && self.now.time < since.after(PATIENCE) {
             return;
         }
@@ -260,10 +264,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     /// Sends a line; what cannot be typed is explained instead.
     fn say_line(&mut self, t: &mut Tutoring, token: Token, line: &str) {
         let verb = line.trim().to_ascii_uppercase();
+        if self.is_securing(token) {
+            return t.words.push("Not sent: STARTTLS was said, and TLS is not there yet.".into());
+        }
         if verb == "STARTTLS" && !t.tutor.takes_content() {
-            let words = "Not sent: after STARTTLS both sides shake hands, and nobody can do that \
-                         by hand. 'openssl s_client -starttls smtp' speaks it for you.";
-            return t.words.push(words.into());
+            if !t.tutor.is_answered() || !self.speak_starttls(token, line) {
+                return t.words.extend(t.tutor.no_tls());
+            }
+            t.tutor.sent(line);
+            t.turn = Turn::Server { since: self.now.time, then: None };
+            return;
         }
         if t.tutor.takes_content() && Tutor::is_word(line) {
             let line = line.trim();
