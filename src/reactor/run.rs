@@ -22,7 +22,7 @@ use crate::control::{Request, Told};
 use crate::dns::{Hosts, ResolvConf};
 use crate::journal::Level;
 use crate::sink::Sink;
-use crate::spool::{Disk, NoDisk, RealDisk, Spool, SpoolError};
+use crate::spool::{Disk, RealDisk, Spool, SpoolError};
 use crate::sys::{self, Handed};
 
 /// Runs the server until it is told to end.
@@ -44,7 +44,7 @@ pub fn run(config: Config, seat: Option<&mut Seat>) -> Result<(), Failure> {
         demotion.begin(&config.server.spool)?;
     }
     let disk = RealDisk::open(&config.server.spool).map_err(|e| spool_failure(&e))?;
-    let spool = Spool::open(disk).map_err(|e| spool_failure(&e))?;
+    let spool = Spool::open(Some(disk)).map_err(|e| spool_failure(&e))?;
     let (relays, sinks) = (config.server.listen.clone(), sink_addresses(&config));
     let control = config.server.control.clone();
     let listeners = all_listeners(&config, &relays, &sinks);
@@ -59,7 +59,7 @@ const PRIVATE: libc::mode_t = 0o077;
 pub fn run_sink(config: Config) -> Result<(), Failure> {
     sys::raise_file_limit();
     sys::set_umask(PRIVATE);
-    let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
+    let spool = Spool::open(None).map_err(|e| spool_failure(&e))?;
     let sinks = sink_addresses(&config);
     let listeners = activation::assign(&config, all_listeners(&config, &[], &sinks), vec![])?;
     serve(config, Certs::default(), spool, listeners, (None, None, None))
@@ -73,7 +73,7 @@ pub fn run_command(
     json: bool,
 ) -> Result<(String, Option<Printable>), Failure> {
     let certs = Certs::load(&config)?;
-    let spool = Spool::open(NoDisk).map_err(|e| spool_failure(&e))?;
+    let spool = Spool::open(None).map_err(|e| spool_failure(&e))?;
     let mut reactor = build(config, spool)?;
     let now = reactor.now();
     reactor.core.set_certs(certs, now);
@@ -108,8 +108,11 @@ fn sink_addresses(config: &Config) -> Vec<SocketAddr> {
     config.sink.as_ref().map(|sink| sink.listen.clone()).unwrap_or_default()
 }
 
+/// The loop of this program, with a disk or without one.
+type Built = Reactor<MioNet, Option<RealDisk>>;
+
 /// A server that does not listen yet.
-fn build<D: Disk>(config: Config, spool: Spool<D>) -> Result<Reactor<MioNet, D>, Failure> {
+fn build(config: Config, spool: Spool<Option<RealDisk>>) -> Result<Built, Failure> {
     let mut net = MioNet::new().map_err(|e| {
         Failure::new(exit::SYSTEM, format!("cannot wait for events: {}", cause(&e)))
     })?;
@@ -138,10 +141,10 @@ fn all_listeners(
     sinks.chain(plain).chain(named).collect()
 }
 
-fn serve<D: Disk>(
+fn serve(
     mut config: Config,
     certs: Certs,
-    spool: Spool<D>,
+    spool: Spool<Option<RealDisk>>,
     listeners: Vec<Wanted>,
     (control, mut seat, demotion): (Option<&Path>, Option<&mut Seat>, Option<Demotion>),
 ) -> Result<(), Failure> {

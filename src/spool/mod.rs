@@ -51,7 +51,6 @@ pub use disk::{Dir, Disk};
 pub use error::{Fault, SpoolError, Weight, Word};
 pub use format::Head;
 pub use incoming::Incoming;
-pub use nowhere::NoDisk;
 pub use owner::hand_over;
 pub use real::{RealDisk, RealFile};
 pub use recovery::Recovered;
