@@ -6,6 +6,8 @@
 //! prints the median and the 99th percentile of the times of MESSAGES transactions, each from its
 //! MAIL to the reply to its content, in milliseconds. After each a client rests REST milliseconds.
 
+#![allow(clippy::disallowed_methods, reason = "a client may sleep: each has a thread of its own")]
+
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
