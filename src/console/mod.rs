@@ -249,6 +249,8 @@ impl Console {
         };
         let shown = session.as_ref().filter(|session| known.as_ref() != Some(*session));
         if let Some(Ok(id)) = shown.map(|session| session.parse()) {
+            // What stands still would hide what the other side says.
+            self.messages.resume();
             self.messages.set_filter(Filter::Session(id));
         }
         self.talk = Some(Talk { id, prompt, wanted: true, session: session.or(known), before });

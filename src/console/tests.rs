@@ -202,6 +202,29 @@ fn notes_stand_beside_or_below() {
     }
 }
 
+/// A hint that is longer than its row says so.
+#[test]
+fn a_long_hint_has_a_sign_where_it_is_cut() {
+    for (look, sign) in [(UTF8, '…'), (Look { utf8: false }, '>')] {
+        let mut console = scene((80, 24), look);
+        press(&mut console, "fault add ");
+        let hint = screen(&console).lines().last().unwrap().to_owned();
+        assert!(hint.starts_with("fault add STAGE") && hint.ends_with(sign), "{hint}");
+        assert_eq!(hint.chars().count(), 80);
+    }
+}
+
+/// Who begins to talk while the view stands still sees what is answered.
+#[test]
+fn a_view_that_stands_still_goes_along_with_a_student() {
+    let mut console = scene((80, 24), UTF8);
+    press(&mut console, "\x13");
+    assert!(console.messages.is_paused());
+    let prompt = Printable::new("smtp: ");
+    console.told(Told::Prompt { id: 1, prompt, session: Some("i7".into()) }, Time::ZERO);
+    assert!(!console.messages.is_paused() && console.messages.follows());
+}
+
 /// The dialogue with the notes of a commentator, and one command in the wrong place.
 fn annotated() -> Vec<FeedItem> {
     use crate::explain::Commentator;

@@ -201,7 +201,7 @@ impl<'a> Args<'a> {
                 let known = keys.join("=, ");
                 let message = match nearest(key, keys) {
                     Some(near) => format!("unknown '{key}='; did you mean '{near}='?"),
-                    None => format!("unknown '{key}='; known is {known}="),
+                    None => format!("unknown '{key}='; known are {known}="),
                 };
                 return Err(CommandError::new(word.column, message));
             };

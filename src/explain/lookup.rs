@@ -33,6 +33,7 @@ pub fn find(asked: &str) -> Result<Found, String> {
         .map(plain)
         .or_else(|| enhanced(word))
         .or_else(|| reply(word))
+        .or_else(|| parameter(word).map(plain))
         .or_else(|| command(word).map(plain))
         .or_else(|| phrase(word).map(plain));
     let mut found = found.ok_or_else(|| unknown(word))?;
@@ -121,6 +122,12 @@ fn command(line: &str) -> Option<Vec<&'static Entry>> {
         }
     }
     Some(found)
+}
+
+/// `BODY=8BITMIME`: a parameter with its value.
+fn parameter(word: &str) -> Option<Vec<&'static Entry>> {
+    let (name, _) = word.split_once('=')?;
+    entry(Kind::Parameter, name).map(|entry| vec![entry])
 }
 
 /// A sentence in which the name of a fault or a term occurs: the longest that does.

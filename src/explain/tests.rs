@@ -223,6 +223,7 @@ fn words_are_found() {
         ("550-5.1.1 no such user", &["550", "x.1.1", "5.x.x"]),
         ("451 not now", &["451"]),
         ("250-PIPELINING", &["250", "PIPELINING"]),
+        ("BODY=8BITMIME", &["BODY"]),
         ("MAIL FROM:<a@b> SIZE=5 BODY=8BITMIME", &["MAIL", "SIZE", "BODY"]),
         ("AUTH PLAIN AGEAYg==", &["AUTH", "PLAIN"]),
         ("auth", &["AUTH", "AUTH", "AUTH", "auth"]),

@@ -54,7 +54,7 @@ pub struct Conversation {
     pub peer: Option<SocketAddr>,
     /// Outbound: the next server's name.
     pub next: Option<String>,
-    /// What was agreed on, when it is inside TLS: `TLSv1.3 …`.
+    /// What was agreed on, when it is inside TLS: `TLS 1.3, …`.
     pub tls: Option<Vec<u8>>,
     /// All of it is here, from the first line on.
     pub complete: bool,
@@ -76,7 +76,7 @@ impl Conversation {
                 (self.next, self.peer) = opened(&line.text);
                 self.complete = self.lines.is_empty();
             }
-            Subject::Remark if line.text.starts_with(b"TLSv") => self.tls = Some(line.text.clone()),
+            Subject::Remark if tells_tls(&line.text) => self.tls = Some(line.text.clone()),
             _ => {}
         }
         self.lines.push(line);
@@ -193,6 +193,11 @@ impl Journal {
     }
 }
 
+/// Whether a remark tells on what a TLS handshake agreed: `TLS 1.3, TLS13_AES_256_GCM_SHA384, …`.
+pub fn tells_tls(remark: &[u8]) -> bool {
+    remark.starts_with(b"TLS 1.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,7 +245,7 @@ mod tests {
             &[
                 "(connected to smart (192.0.2.1:25)",
                 "<220 hi",
-                "=TLSv1.3 AES",
+                "=TLS 1.3, AES, asked for x",
                 "aq1 attempt",
                 ">MAIL 1",
                 "cq1 [5 octets]",
@@ -258,7 +263,7 @@ mod tests {
         assert_eq!(session.messages(), ["q1", "q2"]);
         assert_eq!(session.next.as_deref(), Some("smart"));
         assert_eq!(session.peer, "192.0.2.1:25".parse().ok());
-        assert_eq!(session.tls.as_deref(), Some(&b"TLSv1.3 AES"[..]));
+        assert_eq!(session.tls.as_deref(), Some(&b"TLS 1.3, AES, asked for x"[..]));
         let first = shown(&session.parts_about("q1"));
         assert_eq!(first.len(), 1);
         assert!(first[0].starts_with("connected to") && first[0].ends_with("q1 delivered"));

@@ -38,7 +38,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use analysis::{Analysis, Analyst};
-pub use conversation::{Conversation, Kept, attempts};
+pub use conversation::{Conversation, Kept, attempts, tells_tls};
 pub use dialogue::{Answer, Verb};
 pub use entry::{Entry, Line, MAX_LINE, Sign, Subject, entries};
 pub use event::{Ending, Event, Level, Mark, Side, What};

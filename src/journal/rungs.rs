@@ -126,7 +126,7 @@ mod tests {
             (said(server, false), b"250 STARTTLS"),
             (said(client, false), b"STARTTLS"),
             (said(server, false), b"220 go"),
-            (Sign::Event, b"TLSv1.3 AES"),
+            (Sign::Event, b"TLS 1.3, AES"),
             (said(client, true), b"EHLO me"),
             (said(server, true), b"250 smart"),
             (said(client, true), b"MAIL FROM:<>"),

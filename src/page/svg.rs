@@ -11,10 +11,10 @@ const VALUE: usize = 100;
 const ROW: usize = 20;
 const TOP: usize = 28;
 /// Characters of a label in front of the bars; at least so wide is the place for it.
-const MAX_LABEL: usize = 60;
+const MAX_LABEL: usize = 50;
 const MIN_LABEL: usize = 12;
 /// A character of a label is seldom wider: 12px of a usual face without serifs.
-const CHARACTER: usize = 7;
+const CHARACTER: usize = 8;
 
 /// A chart, with its title for those who do not see it.
 pub(super) fn draw(chart: &Chart) -> String {

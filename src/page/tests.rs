@@ -89,13 +89,13 @@ fn long_labels_are_cut_in_the_middle() {
         (x.parse::<usize>().unwrap(), rest.split_once('<').unwrap().0.to_owned())
     };
     let (x, long) = label(&pair);
-    assert_eq!(long.chars().count(), 60);
+    assert_eq!(long.chars().count(), 50);
     assert!(
         long.starts_with("xxx") && long.contains('…') && long.ends_with("y@b.example"),
         "{long}"
     );
-    assert_eq!(x, 60 * 7);
-    assert_eq!(label("short"), (84, "short".to_owned()));
+    assert_eq!(x, 50 * 8);
+    assert_eq!(label("short"), (96, "short".to_owned()));
 }
 
 #[test]

@@ -26,7 +26,7 @@ mod tests;
 
 use crate::base::{Leg, Printable};
 use crate::explain::{Comment, Commentator};
-use crate::journal::{Side, Sign};
+use crate::journal::{Side, Sign, tells_tls};
 use lesson::{Step, lessons};
 use offers::Offers;
 
@@ -174,7 +174,7 @@ impl Tutor {
             }
             // Something came that is no line: content, and with it the end of it.
             (Sign::Said { .. }, _) => self.heard = Heard::Waiting,
-            (Sign::Event, _) if text.starts_with(b"TLSv") => secured(text, &mut words),
+            (Sign::Event, _) if tells_tls(text) => secured(text, &mut words),
             (Sign::Event, _) => {}
         }
         words.lines

@@ -6,7 +6,7 @@ use crate::journal::{Side, Sign};
 /// Lines of a reply that are looked at.
 const MAX_LINES: usize = 50;
 /// Characters of an offer as it is told.
-const SHOWN: usize = 40;
+const SHOWN: usize = 120;
 
 /// The offers of one session.
 #[derive(Default, Debug)]

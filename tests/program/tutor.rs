@@ -156,7 +156,7 @@ fn a_student_goes_on_inside_tls() {
             "<- 250-STARTTLS",
             "smtp: STARTTLS",
             "<- 220 2.0.0",
-            "Both sides have shaken hands: TLSv1.3",
+            "Both sides have shaken hands: TLS 1.3",
             "smtp: EHLO student.example",
             "<~ 250-mx.example.org",
             "gone is STARTTLS; new is nothing.",
@@ -170,6 +170,9 @@ fn a_student_goes_on_inside_tls() {
         ],
     );
     assert!(next.wait(1)[0].text().contains("with ESMTPS\r\n"), "{}", next.wait(1)[0].text());
+    let used = setup.say(&["analyse", "tls", "last=1h"]);
+    assert!(used.starts_with("in   1 of ") && used.contains("TLS 1.3, TLS13_"), "{used}");
+    assert!(setup.say(&["show", "q1", "attempts"]).contains(", TLS 1.3, "));
     // A server that takes the offer back says so, and all goes on in the clear.
     setup.say(&["fault", "add", "starttls", "reply=454 4.7.0 not now", "leg=in"]);
     let said = typed(&setup, &[], "EHLO student.example\nSTARTTLS\nNOOP\nQUIT\n");

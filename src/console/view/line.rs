@@ -50,11 +50,15 @@ impl Line {
             _ => 9,
         };
         let mut rows = Vec::new();
-        wrap_to(columns.saturating_sub(indent), &mut rows, "", note);
-        if rows.len() > NOTE_ROWS {
-            rows.truncate(NOTE_ROWS);
-            if let Some(row) = rows.last_mut() {
-                cut_note(row, columns.saturating_sub(indent), look);
+        let room = columns.saturating_sub(indent);
+        wrap_to(room, &mut rows, "", note);
+        let more = rows.len() > NOTE_ROWS;
+        rows.truncate(NOTE_ROWS);
+        let last = rows.len().saturating_sub(1);
+        for (i, row) in rows.iter_mut().enumerate() {
+            // A word that is longer than the room is cut, too.
+            if more && i == last || row.chars().map(width).sum::<usize>() > room {
+                cut_note(row, room, look);
             }
         }
         if wide {

@@ -19,12 +19,15 @@ mod line;
 mod status;
 mod strip;
 
+use std::time::Duration;
+
 use super::answers::Part;
 use super::complete::hint;
 use super::grid::{Grid, columns, width};
 use super::messages::Entry;
 use super::style::Style;
 use super::{Console, Find};
+use crate::base::show_duration;
 use line::{Line, id_width, line_of};
 
 /// What the terminal can show.
@@ -247,6 +250,10 @@ fn prompt(grid: &mut Grid, layout: Layout, console: &Console) -> (usize, usize) 
     match layout.hint {
         Some(row) => {
             grid.put(row, 0, most, style, &words);
+            if columns(&words) > most {
+                let sign = if console.look.utf8 { "…" } else { ">" };
+                grid.put(row, most.saturating_sub(1), most, style, sign);
+            }
         }
         None if cursor == text.len() && end + 2 + columns(&words) <= most => {
             grid.put(row, end + 2, most, style, &words);
@@ -280,7 +287,7 @@ fn hint_words(console: &Console) -> String {
         return "Ctrl-Q: go along again".into();
     }
     if let (true, Some((session, held))) = (line.is_empty(), console.held()) {
-        let left = strip::age(held.left_s);
+        let left = show_duration(Duration::from_secs(held.left_s));
         return format!(
             "||| {} held at {}, {left} left: Alt-G go  Alt-S step; or reply, drop, delay",
             session.id, held.stage

@@ -15,7 +15,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::conversation::opened;
+use super::conversation::{opened, tells_tls};
 use super::dialogue::{Answer, Dialogue, Verb};
 use super::histogram::Histogram;
 use super::stats::{STAGES, stage_of};
@@ -138,7 +138,7 @@ impl Analyst {
         match entry.subject {
             Subject::Opened => self.opened(entry, counts),
             Subject::Line => self.line(entry, counts),
-            Subject::Remark if entry.line.text.starts_with(b"TLSv") => self.secured(entry, counts),
+            Subject::Remark if tells_tls(entry.line.text) => self.secured(entry, counts),
             Subject::Content => {
                 let octets = octets_of(entry.line.text);
                 if let Some(id) = entry.session {
@@ -232,7 +232,10 @@ impl Analyst {
         if counts && first {
             let tls = &mut self.tls[leg_index(id.leg)];
             tls.secured += 1;
-            tls.kinds.add(entry.line.text, 1, [0; 4]);
+            // Version and cipher; the names and certificates behind them are another question.
+            let commas = entry.line.text.iter().enumerate().filter(|(_, b)| **b == b',');
+            let end = commas.map(|(at, _)| at).nth(1).unwrap_or(entry.line.text.len());
+            tls.kinds.add(&entry.line.text[..end], 1, [0; 4]);
         }
     }
 

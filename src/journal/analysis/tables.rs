@@ -17,7 +17,7 @@ const ROWS: usize = 20;
 /// Columns of a bar.
 const BAR: usize = 24;
 /// Columns of names before bars; a longer one moves its bar.
-const NAMES: usize = 40;
+const NAMES: usize = 48;
 
 /// What is asked of an [`Analyst`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

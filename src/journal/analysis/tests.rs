@@ -37,7 +37,7 @@ fn analyst(script: &[(u64, &str, &str, &str)], from: i64) -> Analyst {
 const HOUR: &[(u64, &str, &str, &str)] = &[
     (0, "i7", "opened", "connected from 192.0.2.7:4711"),
     (1, "i7", "<-", "220 hi"),
-    (2, "i7", "remark", "TLSv1.3 AES"),
+    (2, "i7", "remark", "TLS 1.3, AES, asked for mx.example.org"),
     (3, "i7", "~>", "MAIL FROM:<ann@example.org>"),
     (5, "i7", "<~", "250 ok"),
     (6, "i7", "~>", "RCPT TO:<bob@example.net>"),
@@ -104,6 +104,7 @@ fn who_and_what_and_when() {
     assert!(busiest.lines[1].contains("█"), "{:?}", busiest.lines);
     let tls = analyst.report(Analysis::Tls);
     assert_eq!((&tls.json["in"]["tls"], &tls.json["out"]["tls"]), (&1.into(), &0.into()));
+    assert_eq!(tls.json["in"]["kinds"][0]["name"], "TLS 1.3, AES");
     assert!(tls.lines[0].contains("1 of 1 sessions inside TLS (100 %)"), "{:?}", tls.lines);
 }
 

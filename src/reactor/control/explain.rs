@@ -15,13 +15,26 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub(super) fn explain(&mut self, asked: &str) -> Result<Answer, Refusal> {
         match place(asked) {
             Some((id, line)) => self.find(Recorded::Session(id), Then::Explain(id, line)),
-            None => Ok(in_book(asked)?.into()),
+            None => in_book(asked).map(Answer::from).map_err(|refusal| match message(asked) {
+                Some(id) => Refusal::new(format!(
+                    "what is explained is a session's dialogue; 'show {id} attempts' names the \
+                     sessions in which {id} was spoken of"
+                )),
+                None => refusal,
+            }),
         }
     }
 }
 
 fn in_book(asked: &str) -> Result<Report, Refusal> {
     explain_word(asked).map_err(Refusal::new)
+}
+
+/// `q1A`.
+fn message(asked: &str) -> Option<&str> {
+    let digits = asked.trim().strip_prefix('q')?;
+    let is_id = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    is_id.then_some(asked.trim())
 }
 
 /// `i7`, `i7:11`.
