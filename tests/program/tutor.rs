@@ -176,7 +176,7 @@ fn a_student_goes_on_inside_tls() {
     // A server that takes the offer back says so, and all goes on in the clear.
     setup.say(&["fault", "add", "starttls", "reply=454 4.7.0 not now", "leg=in"]);
     let said = typed(&setup, &[], "EHLO student.example\nSTARTTLS\nNOOP\nQUIT\n");
-    in_order(&said, &["smtp: STARTTLS", "<- 454 4.7.0 not now", "smtp: NOOP", "<- 250 "]);
+    in_order(&said, &["smtp: STARTTLS", "454 4.7.0 not now", "smtp: NOOP", "<- 250 "]);
 }
 
 /// BDAT has no reply until all of its octets have come.
