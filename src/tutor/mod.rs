@@ -54,6 +54,8 @@ enum Heard {
     Answer,
     /// 354: lines of the message come, up to the dot.
     GoAhead,
+    /// 220 to STARTTLS: both sides shake hands.
+    Handshake,
 }
 
 impl Default for Tutor {
@@ -126,7 +128,7 @@ impl Tutor {
 
     /// The server has said all that it has to say for now.
     pub fn is_answered(&self) -> bool {
-        self.heard != Heard::Waiting
+        matches!(self.heard, Heard::Answer | Heard::GoAhead)
     }
 
     /// A line was sent to the server: it is to answer now, unless the line is one of a message.
@@ -162,8 +164,12 @@ impl Tutor {
             words.mark("**", &format!("{} ({})", breach.what, breach.rfc));
         }
         match (sign, &comment.answered) {
-            (Sign::Said { side: Side::Server, .. }, Some((_, code))) => {
-                self.heard = if *code == 354 { Heard::GoAhead } else { Heard::Answer };
+            (Sign::Said { side: Side::Server, .. }, Some((word, code))) => {
+                self.heard = match *code {
+                    354 => Heard::GoAhead,
+                    220 if word.eq_ignore_ascii_case("STARTTLS") => Heard::Handshake,
+                    _ => Heard::Answer,
+                };
                 self.answered(&comment, &mut words);
                 if let Some(difference) = self.offers.hear(sign, text, comment.answered.as_ref()) {
                     words.say(&difference);
@@ -174,7 +180,10 @@ impl Tutor {
             }
             // Something came that is no line: content, and with it the end of it.
             (Sign::Said { .. }, _) => self.heard = Heard::Waiting,
-            (Sign::Event, _) if tells_tls(text) => secured(text, &mut words),
+            (Sign::Event, _) if self.heard == Heard::Handshake && tells_tls(text) => {
+                self.heard = Heard::Answer;
+                secured(text, &mut words);
+            }
             (Sign::Event, _) => {}
         }
         words.lines

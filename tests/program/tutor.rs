@@ -143,7 +143,8 @@ fn a_session_is_spoken_line_by_line() {
 #[test]
 fn a_student_goes_on_inside_tls() {
     let next = Next::new();
-    let identity = Authority::new().sign("localhost");
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
     let setup = Setup::new(next.address)
         .set(&format!("tls.certificate={}", identity.certificate.display()))
         .set(&format!("tls.key={}", identity.key.display()));
@@ -153,13 +154,13 @@ fn a_student_goes_on_inside_tls() {
     in_order(
         &said,
         &[
-            "<- 250-STARTTLS",
+            "<- 250 STARTTLS",
             "smtp: STARTTLS",
             "<- 220 2.0.0",
             "Both sides have shaken hands: TLS 1.3",
             "smtp: EHLO student.example",
             "<~ 250-mx.example.org",
-            "gone is STARTTLS; new is nothing.",
+            "gone is STARTTLS; new is",
             "smtp: MAIL FROM:<ann@example.org>",
             "<~ 250 2.1.0",
             "This is the 250 that counts.",
