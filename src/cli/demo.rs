@@ -30,9 +30,11 @@ const ATTEMPTS: u32 = 5;
 pub(super) fn run(mut sources: Sources, console: bool) -> Result<(), Failure> {
     let scratch = Scratch::create()?;
     let folder = scratch.0.display();
+    // Where it is reached is the only one of these that may be said: it leads to nobody.
+    let control = set("server.control", &format!("{folder}/spool/control.sock"));
+    sources.overrides.insert(0, control);
     for (name, value) in [
         ("server.spool", format!("{folder}/spool")),
-        ("server.control", format!("{folder}/spool/control.sock")),
         ("sink.listen", "127.0.0.1:0".to_owned()),
         ("sink.store", String::new()),
         ("next_server.host", String::new()),

@@ -4,9 +4,11 @@
 //!   18:42:26.123   +0.004  client ──▶ MAIL FROM:<a@b>
 //!   18:42:26.124   +0.001  client ◀── 250 2.1.0 OK
 //!   18:42:26.130   +0.006             q1A accepted …
-//!   18:42:26.131   +0.001                       MAIL FROM:<a@b> ──▶ next server
+//!   18:42:26.131   +0.001               ──▶ next  MAIL FROM:<a@b>
+//!   18:42:26.132   +0.001               ◀── next  250 2.1.0 OK
 //! ```
 //!
+//! MailFlux stands in the middle, where its events are; all arrows of a side are in one column.
 //! The rungs of the next server's side are those of the sessions that carried a message of this
 //! one: the part of their transcript that ends with the message's outcome.
 
@@ -32,11 +34,11 @@ pub fn ladder(own: &Conversation, carried: &[Conversation]) -> Vec<String> {
             (Leg::In, Sign::Said { side: Side::Client, .. }) => format!("client ──▶ {text}"),
             (Leg::In, Sign::Said { .. }) => format!("client ◀── {text}"),
             (Leg::Out, Sign::Said { side: Side::Client, .. }) => {
-                format!("{:24}{text} ──▶ next server", "")
+                format!("{:13}──▶ next  {text}", "")
             }
-            (Leg::Out, Sign::Said { .. }) => format!("{:24}{text} ◀── next server", ""),
+            (Leg::Out, Sign::Said { .. }) => format!("{:13}◀── next  {text}", ""),
             (Leg::In, Sign::Event) => format!("{:11}{text}", ""),
-            (Leg::Out, Sign::Event) => format!("{:24}{text}", ""),
+            (Leg::Out, Sign::Event) => format!("{:13}{text}", ""),
         };
         let delay = Delay(delay).to_string();
         out.push(format!("{} {delay:>8}  {}{rung}", line.at.clock(), line.mark.prefix()));

@@ -137,14 +137,15 @@ fn messages_are_shown_from_all_sides() {
     let rung = |words: &str| ladder.find(words).unwrap_or_else(|| panic!("{words}: {ladder}"));
     let first = rung("client ──▶ MAIL FROM:<ann@example.org>");
     assert!(first < rung("q1 accepted"), "{ladder}");
-    assert!(rung("RCPT TO:<bad@example.net> ──▶ next server") > first, "{ladder}");
+    assert!(rung("──▶ next  RCPT TO:<bad@example.net>") > first, "{ladder}");
     assert!(setup.say(&["session", "i2"]).contains("-> MAIL FROM:<ann@example.org>"));
     assert!(
         setup.say(&["session", "i2", "raw"]).lines().any(|l| l == "MAIL FROM:<ann@example.org>")
     );
     assert!(setup.say(&["session", "i2", "hex"]).contains("4d 41 49 4c"));
     let (code, _, err) = setup.ctl(&["show", "q7"]);
-    assert_eq!((code, err.as_str()), (1, "no message q7 is in the queue; 'queue' lists all\n"));
+    let why = "no message q7 is in the queue; 'queue' lists all, and 'show q7 attempts' tells";
+    assert!(code == 1 && err.starts_with(why), "{err}");
 }
 
 #[test]

@@ -29,6 +29,8 @@ const MIN_TEXT: usize = 20;
 pub struct Line {
     chars: Vec<(char, Style)>,
     indent: usize,
+    /// Rows end between words where they can, not in the middle of one.
+    by_words: bool,
     /// The note on it, where there is no room beside it: each a row of its own.
     below: Vec<Vec<(char, Style)>>,
 }
@@ -83,6 +85,13 @@ impl Line {
         self.indent = self.chars.iter().map(|(c, _)| width(*c)).sum();
     }
 
+    /// It is prose, or a table: rows end between words, and those after the first stand a little
+    /// right of it, so that they are not taken for lines of their own.
+    pub fn by_words(&mut self) {
+        let blanks = self.chars.iter().take_while(|(c, _)| *c == ' ').count();
+        (self.indent, self.by_words) = (blanks + 2, true);
+    }
+
     /// The text, for searching.
     pub fn text(&self) -> String {
         self.chars.iter().map(|(c, _)| c).collect()
@@ -110,15 +119,34 @@ impl Line {
     fn flow(&self, columns: usize, mut put: impl FnMut(usize, usize, char, Style)) -> usize {
         let indent = if self.indent + MIN_TEXT > columns { 0 } else { self.indent };
         let (mut row, mut column) = (0, 0);
-        for (c, style) in &self.chars {
-            let wide = width(*c);
-            if column + wide > columns && wide <= columns {
+        let mut end = self.row_end(0, columns);
+        for (i, (c, style)) in self.chars.iter().enumerate() {
+            if i == end {
                 (row, column) = (row + 1, indent);
+                end = self.row_end(i, columns.saturating_sub(indent));
             }
             put(row, column, *c, *style);
-            column += wide;
+            column += width(*c);
         }
         row + 1
+    }
+
+    /// Where the next row begins when one begins here and has so much room.
+    fn row_end(&self, from: usize, room: usize) -> usize {
+        let mut column = 0;
+        let mut chars = self.chars.iter().enumerate().skip(from);
+        let over = chars.find_map(|(i, (c, _))| {
+            column += width(*c);
+            (column > room).then_some(i)
+        });
+        let Some(over) = over else { return self.chars.len() };
+        let is_blank = |i: &usize| self.chars[*i].0 == ' ';
+        // A long word is not worth half a row of nothing; the blank at the end falls away.
+        let words = from + (over - from) / 2 + 1..=over;
+        match words.rev().find(is_blank).filter(|_| self.by_words) {
+            Some(blank) => blank + 1,
+            None => over.max(from + 1),
+        }
     }
 
     /// How many rows it takes.
@@ -272,5 +300,63 @@ fn style_of(item: &FeedItem) -> Style {
             Some(500..600) => Style::Bad,
             _ => Style::Plain,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: Look = Look { utf8: true };
+
+    fn line(text: &str) -> Line {
+        let mut line = Line::default();
+        line.push(LOOK, Style::Plain, text);
+        line
+    }
+
+    fn shown(line: &Line, columns: usize) -> Vec<String> {
+        let rows = line.rows(columns, true);
+        let mut grid = Grid::new(columns, rows, false);
+        line.paint(&mut grid, LOOK, 0, (0, rows), true);
+        (0..rows).map(|row| grid.text(row)).collect()
+    }
+
+    #[test]
+    fn rows_end_between_words_or_in_the_middle_of_long_ones() {
+        let columns = 30;
+        let mut prose = line("  the first words, and then those behind");
+        assert_eq!(shown(&prose, columns), ["  the first words, and then th", "ose behind"]);
+        prose.by_words();
+        assert_eq!(shown(&prose, columns), ["  the first words, and then", "    those behind"]);
+        // The blank at the end of a full row falls away.
+        let mut full = line("123456789 123456789 1234567890 1");
+        full.by_words();
+        assert_eq!(shown(&full, columns), ["123456789 123456789 1234567890", "  1"]);
+        let mut long = line(&format!("a {}", "x".repeat(60)));
+        long.by_words();
+        let rows = ["a ".to_owned() + &"x".repeat(28), "  ".to_owned() + &"x".repeat(28)];
+        assert_eq!(shown(&long, columns)[..2], rows);
+        assert_eq!(shown(&long, columns)[2], "  xxxx");
+        for columns in 1..40 {
+            let mut odd = line("日本語 日本語日本語 e\u{301} a");
+            odd.by_words();
+            let said: String = shown(&odd, columns).concat().replace(' ', "");
+            assert!(columns == 1 || said.ends_with('a'), "{columns}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_note_that_is_cut_says_so() {
+        for columns in [40, 80, 120] {
+            let mut noted = line("x");
+            noted.annotate(
+                LOOK,
+                columns,
+                &format!("one recipient: {}@example.net", "a".repeat(99)),
+            );
+            let rows = shown(&noted, columns);
+            assert!(rows.last().is_some_and(|row| row.ends_with(" …")), "{rows:?}");
+        }
     }
 }

@@ -179,6 +179,9 @@ fn answer_line(console: &Console, part: Part, text: &str) -> Line {
         Part::Note => Style::Event,
     };
     line.push(console.look, style, text);
+    if part != Part::Command {
+        line.by_words();
+    }
     line
 }
 

@@ -1,6 +1,9 @@
 //! Checks of the trace: whether the clocks on the way agree, and what stands above it.
 
+use std::time::Duration;
+
 use super::{Lint, Severity, Tally};
+use crate::base::show_duration;
 use crate::message::date::Date;
 use crate::message::header::Header;
 use crate::message::hops::of_fields;
@@ -15,6 +18,10 @@ const MANY_HOPS: usize = 50;
 /// What may stand above or between the Received fields: other servers' notes.
 const TRACE: [&str; 4] = ["Received", "Return-Path", "Delivered-To", "Authentication-Results"];
 
+fn duration(seconds: i64) -> String {
+    show_duration(Duration::from_secs(seconds.unsigned_abs()))
+}
+
 impl Lint<'_> {
     pub(super) fn trace(&mut self, header: &Header<'_>) {
         let hops = of_fields(&header.fields);
@@ -26,8 +33,8 @@ impl Lint<'_> {
             if let Some(delay) = hop.delay_s.filter(|_| hop.skewed()) {
                 let severity = if delay < -WARN_S { Warning } else { Note };
                 let what = format!(
-                    "Received {} s before the hop below it: the clocks of the two do not agree",
-                    -delay
+                    "Received {} before the hop below it: the clocks of the two do not agree",
+                    duration(-delay)
                 );
                 self.find(severity, hop.line, what, "RFC 5321 section 4.4");
             }
@@ -48,7 +55,7 @@ impl Lint<'_> {
         if let (Some((line, received)), Some(written)) = (first, written) {
             let early_s = written.at.as_secs() - received.as_secs();
             if early_s > WARN_S {
-                let what = format!("the first server had it {early_s} s before its Date");
+                let what = format!("the first server had it {} before its Date", duration(early_s));
                 self.find(Note, line, what, "RFC 5322 section 3.6.1");
             }
         }

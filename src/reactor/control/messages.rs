@@ -216,7 +216,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
 }
 
 pub(super) fn unknown_message(counter: u64) -> Refusal {
-    Refusal::new(format!("no message q{counter:X} is in the queue; 'queue' lists all"))
+    let id = format!("q{counter:X}");
+    Refusal::new(format!(
+        "no message {id} is in the queue; 'queue' lists all, and 'show {id} attempts' tells what \
+         is remembered"
+    ))
 }
 
 /// What was done to messages.
