@@ -168,6 +168,8 @@ impl Tutor {
                 self.heard = match *code {
                     354 => Heard::GoAhead,
                     220 if word.eq_ignore_ascii_case("STARTTLS") => Heard::Handshake,
+                    // The end of the session comes next: nothing is to be typed into this one.
+                    221 | 421 => Heard::Waiting,
                     _ => Heard::Answer,
                 };
                 self.answered(&comment, &mut words);

@@ -48,6 +48,7 @@ fn a_lesson_done_as_told() {
     assert!(text.contains("This is the 250 that counts."), "{text}");
     assert!(text.contains("Lesson 2 of 4: What can go wrong"), "{text}");
     assert!(!text.contains("**"), "{text}");
+    assert!(!tutor.is_answered(), "the end is to come");
     assert_eq!(tutor.closed(), [""; 0]);
 }
 

@@ -190,6 +190,8 @@ fn the_server_may_wait_for_more() {
         BDAT 7 LAST\nhello\nVRFY bob\nQUIT\nquit\n";
     let said = typed(&setup, &["4"], lines);
     in_order(&said, &["Seven octets, no dot", "252: it does not say", "done all lessons"]);
+    // The prompt is that of a session that is over.
+    assert!(said.contains("(Enter connects) quit"), "{said}");
     next.wait(1);
 }
 
