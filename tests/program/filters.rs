@@ -475,3 +475,18 @@ fn a_filter_holds_for_the_stages_to_come() {
     }
     assert_eq!(next.wait(1).len(), 1);
 }
+
+/// An action and what it needs belong together: the refusal to change one alone says how both are.
+#[test]
+fn what_belongs_together_is_changed_in_one_go() {
+    let setup = Setup::new(crate::server::free_address());
+    let _server = setup.start();
+    setup.say(&["filter", "add", "reject", "550 5.7.1 no", "name=r"]);
+    let why = setup.ctl(&["config", "set", "filter.r.action", "tag"]).2;
+    assert!(why.contains("tag needs header"), "{why}");
+    assert!(why.contains("'filter delete r', then 'filter add ACTION ... name=r'"), "{why}");
+    let why = setup.ctl(&["config", "set", "fault.x.reply", "451 4.3.0 x"]).2;
+    assert!(why.contains("'fault delete x', then 'fault add STAGE ... name=x'"), "{why}");
+    let why = setup.ctl(&["config", "set", "queue.interval", "never"]).2;
+    assert!(!why.contains("one go"), "{why}");
+}
