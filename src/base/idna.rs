@@ -140,6 +140,8 @@ mod tests {
         assert_eq!(ascii("straße.de").as_deref(), Some("xn--strae-oqa.de"), "as RFC 5891 has it");
         assert_eq!(ascii("ΣΊΣΥΦΟΣ.gr"), ascii("σίσυφοσ.gr"));
         assert_eq!(ascii("b\u{fc}cher."), Some("xn--bcher-kva.".into()));
+        // No U-label: not in NFC (RFC 5890 section 2.3.2.1). It is another name, and nobody's.
+        assert_eq!(ascii("bu\u{308}cher.de").as_deref(), Some("xn--bucher-xyd.de"));
     }
 
     #[test]

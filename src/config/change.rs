@@ -94,6 +94,9 @@ impl Config {
         self.server.user.clone_from(&running.server.user);
         self.sink.clone_from(&running.sink);
         self.listeners.clone_from(&running.listeners);
+        if self.auth.file != running.auth.file {
+            self.auth.clone_from(&running.auth);
+        }
         for server in &mut self.next_servers {
             if let Some(same) = running.next_servers.iter().find(|s| s.name == server.name) {
                 // Where the sink listens on port 0, only the one that runs knows the port.
@@ -221,11 +224,22 @@ mod tests {
     #[test]
     fn what_needs_a_new_start_is_named_and_stays() {
         let (dir, config) = config(FILE, &[]);
-        let text = format!("{FILE}[server]\nspool = elsewhere\nmax_hops = 9\n");
+        let users = dir.path().join("users");
+        fs::write(&users, "").unwrap();
+        fs::set_permissions(&users, fs::Permissions::from_mode(0o600)).unwrap();
+        let text = format!(
+            "{FILE}[server]\nspool = elsewhere\nmax_hops = 9\n[auth]\nusers = {}\n",
+            users.display()
+        );
         fs::write(dir.path().join("mailflux.ini"), text).unwrap();
         let mut new = config.reloaded().unwrap();
-        assert!(new.keep_fixed(&config).contains(&"server.spool".to_owned()));
+        assert!(new.auth.file.is_some());
+        let kept = new.keep_fixed(&config);
+        for name in ["server.spool", "auth.users"] {
+            assert!(kept.contains(&name.to_owned()), "{kept:?}");
+        }
         assert_eq!(new.server.spool, config.server.spool);
+        assert_eq!(new.auth.file, None);
         assert_eq!(new.server.max_hops, 9);
     }
 }

@@ -313,7 +313,8 @@ const QUEUE: &[Setting] = &[
 #[rustfmt::skip]
 const AUTH: &[Setting] = &[
     row("users", Kind::Path, Unset,
-        "file of users who may log in, a line each from `mailflux passwd`; empty: none").or_none(),
+        "who may log in, by lines from `mailflux passwd`; `config reload` reads it again")
+        .or_none(),
 ];
 
 #[rustfmt::skip]

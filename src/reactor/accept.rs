@@ -172,7 +172,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
                 self.outbound_gone(c.server, token);
                 self.core.note(self.now, Some(c.id), None, What::Closed { why: &c.why });
                 if c.purpose.is_awaited() {
-                    self.probe_over(c.id, &c.why);
+                    self.probe_over(c.id, &c.why, &c.purpose);
                 }
             }
             Some(Slot::Asking(asking)) => self.release_asking(token, *asking),

@@ -38,7 +38,8 @@ impl<D: Disk> Core<D> {
         self.routes = routes_from(&config, &ids);
         self.server_ids = ids;
         self.filters.replace(config.filters.iter().cloned());
-        self.epoch += u64::from(self.config.next_servers != config.next_servers);
+        let before = (&self.config.next_servers, &self.config.server.hostname);
+        self.epoch += u64::from(before != (&config.next_servers, &config.server.hostname));
         let before = (&self.config.routes, &self.config.next_servers);
         if before != (&config.routes, &config.next_servers) {
             self.rerouting = Some(0);

@@ -99,8 +99,8 @@ pub struct Core<D: Disk> {
     pub(super) servers: Vec<NextServerSettings>,
     /// After a change of routes: the message that takes its route anew next.
     pub(super) rerouting: Option<u64>,
-    /// Counts changes of the settings of next servers: a connection keeps to those that it began
-    /// with, and ends when they are not these any more.
+    /// Counts changes of the settings of next servers, and of our name: a connection keeps to those
+    /// that it began with, and ends when they are not these any more.
     pub(super) epoch: u64,
     pub(super) scouting: Scouting,
     pub(super) shunned: Shunned,

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
@@ -232,9 +232,9 @@ impl Net for MioNet {
         Ok((stream, Some(child)))
     }
 
-    fn ended(&mut self, child: &mut Option<Child>) -> io::Result<Option<bool>> {
-        let Some(child) = child else { return Ok(Some(false)) };
-        Ok(child.try_wait()?.map(|status| status.success()))
+    fn ended(&mut self, child: &mut Option<Child>) -> io::Result<Option<ExitStatus>> {
+        let Some(child) = child else { return Err(io::ErrorKind::NotFound.into()) };
+        child.try_wait()
     }
 
     fn kill(&mut self, child: &mut Option<Child>) {

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use crate::base::Now;
@@ -128,8 +129,8 @@ pub trait Net {
     /// its standard input is empty.
     fn spawn(&mut self, command: &str, token: Token) -> io::Result<(Self::Stream, Self::Child)>;
 
-    /// Whether a command has ended, and well; never waits.
-    fn ended(&mut self, child: &mut Self::Child) -> io::Result<Option<bool>>;
+    /// How a command has ended, if it has; never waits.
+    fn ended(&mut self, child: &mut Self::Child) -> io::Result<Option<ExitStatus>>;
 
     /// Ends a command, and what it has started, if it has not ended by itself.
     fn kill(&mut self, child: &mut Self::Child);

@@ -421,12 +421,17 @@ impl<S> Outbound<S> {
                     let at = (&*self.host, self.peer);
                     core.outcome((self.id, at), carrying, recipient, (ending, &reply), now);
                     carrying.outcomes.push(Outcome { recipient, ending, reply });
-                } else if let Purpose::Copy(copying) = &self.purpose {
+                } else if let Purpose::Copy(copying) = &mut self.purpose {
+                    copying.judge();
                     core.copied(self.id, copying.id, recipient, (ending, &reply), now);
                 }
             }
             // The queue takes a recipient without an outcome for what it is.
-            Action::Untried(_) => {}
+            Action::Untried(recipient) => {
+                if let Purpose::Copy(copying) = &mut self.purpose {
+                    copying.leave(recipient);
+                }
+            }
             // Whose fault the end of a transaction is, the end of its connection tells.
             Action::Done if !self.session.is_idle() => {}
             Action::Done => {
@@ -460,6 +465,9 @@ impl<S> Outbound<S> {
     fn fault<D: Disk>(&mut self, core: &mut Core<D>, now: Now, fault: &Fault) {
         let fault = &self.explain(core, now, fault);
         self.why = fault.to_string().into();
+        if let Purpose::Copy(copying) = &mut self.purpose {
+            copying.end(fault);
+        }
         if self.sending.take().is_some() {
             // The server may no longer take this for content: the rest must not reach it as
             // commands.

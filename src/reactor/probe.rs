@@ -12,7 +12,7 @@ use super::ways::Reach;
 use crate::base::{Address, BodyType, Enhanced, MessageId, Now, Recipient, Reply, SessionId, Time};
 use crate::config::Way;
 use crate::queue::ServerId;
-use crate::smtp::client::Transaction;
+use crate::smtp::client::{Fault, Transaction};
 use crate::smtp::{Stage, Verdict};
 use crate::spool::Disk;
 
@@ -38,6 +38,30 @@ pub struct Copying {
     pub id: MessageId,
     /// Octets of it.
     pub size: u64,
+    /// Somebody has an outcome.
+    judged: bool,
+    /// Recipients that had no turn, as positions in the envelope.
+    left: Vec<u32>,
+    /// The connection ended for what the next one does without: BDAT, or TLS where that was only
+    /// an opportunity.
+    in_vain: bool,
+}
+
+impl Copying {
+    /// A recipient has an outcome.
+    pub(super) fn judge(&mut self) {
+        self.judged = true;
+    }
+
+    /// A recipient had no turn.
+    pub(super) fn leave(&mut self, recipient: u32) {
+        self.left.push(recipient);
+    }
+
+    /// Why the connection ended.
+    pub(super) fn end(&mut self, fault: &Fault) {
+        self.in_vain = matches!(fault, Fault::Bdat(_) | Fault::Tls { required: false, .. });
+    }
 }
 
 /// A probe, or a copy, that is over.
@@ -47,6 +71,10 @@ pub struct Probed {
     pub id: SessionId,
     /// Why that ended.
     pub why: String,
+    /// Recipients of a copy that had no turn, as positions in the envelope, in order.
+    pub left: Vec<u32>,
+    /// They have one in the next session.
+    pub again: bool,
 }
 
 /// Probes whose end is remembered until somebody asks.
@@ -81,6 +109,17 @@ impl Purpose {
     /// Somebody waits for its end.
     pub fn is_awaited(&self) -> bool {
         matches!(self, Purpose::Probe(_) | Purpose::Copy(_))
+    }
+
+    /// Who had no turn, and whether the next session has one for them.
+    fn rest(&self) -> (Vec<u32>, bool) {
+        let Purpose::Copy(copying) = self else { return (Vec::new(), false) };
+        let mut left: Vec<u32> = match &copying.order {
+            Some(order) => order.recipients.iter().map(|(at, _)| *at).collect(),
+            None => copying.left.clone(),
+        };
+        left.sort_unstable();
+        (left, copying.in_vain || copying.judged)
     }
 
     /// The transaction, once.
@@ -142,9 +181,15 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         Ok(Some((c.id, places)))
     }
 
-    /// Sends a copy of a message to a server, beside all limits and without a word to the queue.
-    /// Gives its session, or why there is none.
-    pub(super) fn copy_to(&mut self, server: ServerId, id: MessageId) -> Result<SessionId, String> {
+    /// Sends a copy of a message to a server, beside all limits and without a word to the queue:
+    /// for all recipients, or those at these positions (in order). Gives its session, or why there
+    /// is none.
+    pub(super) fn copy_to(
+        &mut self,
+        server: ServerId,
+        id: MessageId,
+        only: Option<&[u32]>,
+    ) -> Result<SessionId, String> {
         let head = self.core.spool.head(id).map_err(|e| e.to_string())?.into_owned();
         let (size, envelope) = (head.body, head.envelope);
         let order = Transaction {
@@ -155,7 +200,10 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             ret: envelope.ret,
             envid: envelope.envid,
             size,
-            recipients: (0..).zip(envelope.recipients).collect(),
+            recipients: (0..)
+                .zip(envelope.recipients)
+                .filter(|(at, _)| only.is_none_or(|only| only.binary_search(at).is_ok()))
+                .collect(),
         };
         if !self.dial(server) {
             let fault = self.core.queue.server(server, self.now).fault;
@@ -164,16 +212,19 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let token = self.next.open[usize::from(server.0)].last().copied();
         let slot = token.and_then(|token| self.slots.get_mut(token));
         let Some(Slot::Outbound(c)) = slot else { return Err("no connection".into()) };
-        c.purpose = Purpose::Copy(Box::new(Copying { order: Some(order), id, size }));
+        let (order, left) = (Some(order), Vec::new());
+        let copying = Copying { order, id, size, judged: false, left, in_vain: false };
+        c.purpose = Purpose::Copy(Box::new(copying));
         Ok(c.id)
     }
 
     /// A probe's session is gone: those who wait for it are told.
-    pub(super) fn probe_over(&mut self, id: SessionId, why: &str) {
+    pub(super) fn probe_over(&mut self, id: SessionId, why: &str, purpose: &Purpose) {
         if self.probed.len() >= REMEMBERED {
             self.probed.remove(0);
         }
-        self.probed.push(Probed { id, why: why.to_owned() });
+        let (left, again) = purpose.rest();
+        self.probed.push(Probed { id, why: why.to_owned(), left, again });
         for i in 0..self.askers.len() {
             self.make_runnable(self.askers[i]);
         }

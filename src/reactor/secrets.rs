@@ -5,6 +5,7 @@
 //! refuses it, or the command is changed.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::Reactor;
@@ -41,6 +42,17 @@ pub(super) fn login_config(server: &NextServerSettings) -> Option<LoginConfig> {
         in_clear: login.in_clear,
         renewable: !matches!(login.secret, SecretSource::Given(_)),
     })
+}
+
+/// How a command ended that did not end well. What it says on standard error is not kept: nobody
+/// knows what is in it.
+fn failed(status: ExitStatus) -> String {
+    match status.code() {
+        Some(126) => "the shell may not run it (exit status 126)".into(),
+        Some(127) => "the shell does not find it (exit status 127)".into(),
+        Some(code) => format!("it fails with exit status {code}"),
+        None => format!("it was ended by a {status}"),
+    }
 }
 
 /// What commands have printed, and which are to be run.
@@ -185,11 +197,15 @@ impl<N: Net> Errand<N> {
         }
         match net.ended(&mut self.child) {
             Ok(None) => None,
-            Ok(Some(true)) => {
+            Ok(Some(status)) if status.success() => {
+                let why = match self.output.is_empty() {
+                    true => "it prints nothing",
+                    false => "the first line of what it prints is empty",
+                };
                 let line = first_line(Secret::new(std::mem::take(&mut self.output)));
-                Some(line.ok_or_else(|| "it prints nothing".into()))
+                Some(line.ok_or_else(|| why.into()))
             }
-            Ok(Some(false)) => Some(Err("it fails".into())),
+            Ok(Some(status)) => Some(Err(failed(status))),
             Err(e) => Some(Err(cause(&e))),
         }
     }

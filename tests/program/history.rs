@@ -251,6 +251,40 @@ fn a_session_of_several_is_chosen_for_a_replay() {
     }
 }
 
+/// What a copy needs a second connection for, the same command does: content again by DATA where
+/// BDAT is offered and not known, recipients that do not fit into one transaction, and TLS that is
+/// offered and broken.
+#[test]
+fn a_copy_takes_as_many_connections_as_it_needs() {
+    let setup = Setup::new(crate::server::free_address()).set("queue.retry_min=1h");
+    let server = setup.start();
+    server.ehlo().mail("ann@example.org", &["a@x.test", "b@x.test", "c@x.test"], MAIL);
+    for (ehlo, connections, messages) in [
+        ("250-next\r\n250 CHUNKING\r\n", 2, 1),
+        ("250-next\r\n250-CHUNKING\r\n250 LIMITS RCPTMAX=2\r\n", 3, 2),
+        ("250-next\r\n250 STARTTLS\r\n", 2, 1),
+    ] {
+        let next = Next::scripted(move |moment| match (moment.stage, moment.line) {
+            (Stage::Helo, _) => Act::Say(ehlo.into()),
+            (_, "STARTTLS") => Act::Close,
+            _ => Act::Usual,
+        });
+        let said = setup.say(&["resend", "q1", &format!("via={}", next.address)]);
+        for who in ["a", "b", "c"] {
+            let outcome = format!("copy of q1 for <{who}@x.test>: delivered 250");
+            assert_eq!(said.matches(&outcome).count(), 1, "{said}");
+        }
+        assert_eq!((next.wait(messages).len(), next.connections()), (messages, connections));
+    }
+    // It does not go on for ever, and says who had no turn.
+    let next = Next::scripted(|moment| match (moment.stage, moment.line) {
+        (Stage::Rcpt, line) if !line.contains("a@") => Act::Say("421 4.3.2 gone\r\n".into()),
+        _ => Act::Usual,
+    });
+    let (code, out, _) = setup.ctl(&["resend", "q1", &format!("via={}", next.address)]);
+    assert!(code == 1 && out.contains("nothing was sent: "), "{out}");
+}
+
 /// The export holds the content of a message that is still in the spool.
 #[test]
 fn a_replay_says_the_same_content() {

@@ -210,6 +210,37 @@ fn without_a_login_a_listener_that_requires_one_takes_nothing() {
     assert_eq!(world.next.count(), 0);
 }
 
+/// Users come and go with a `config reload`; one that is wrong changes nothing.
+#[test]
+fn the_users_file_is_read_again() {
+    let Some(python) = tool("python3") else { return };
+    let world = world();
+    let users = world.setup.dir.path().join("users");
+    let line = std::fs::read_to_string(&users).unwrap();
+    let script = r#"
+import base64, smtplib, ssl, sys
+port, authority, user, password = sys.argv[1:]
+context = ssl.create_default_context(cafile=authority)
+with smtplib.SMTP_SSL("localhost", int(port), context=context) as s:
+    s.ehlo()
+    words = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+    print(s.docmd("AUTH", "PLAIN " + words)[0])
+"#;
+    let login = |user: &str| {
+        let mut command = Command::new(&python);
+        command.args(["-c", script, &world.implicit.to_string()]).arg(world.authority.file());
+        good(command.args([user, PASSWORD])).trim().to_owned()
+    };
+    assert_eq!((login(USER), login("new")), ("235".into(), "535".into()));
+    std::fs::write(&users, "no user at all\n").unwrap();
+    let (code, _, err) = world.setup.ctl(&["config", "reload"]);
+    assert!(code == 1 && err.contains("users:1: "), "{err}");
+    assert_eq!(login(USER), "235");
+    std::fs::write(&users, line.replacen(USER, "new", 1)).unwrap();
+    world.setup.say(&["config", "reload"]);
+    assert_eq!((login("new"), login(USER)), ("235".into(), "535".into()));
+}
+
 /// Recorded sessions that logged in log in again, with a password from the user's file.
 #[test]
 fn a_recorded_session_logs_in_again() {

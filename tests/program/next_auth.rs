@@ -148,11 +148,27 @@ fn a_wrong_password_pauses_the_server_and_nothing_bounces() {
     }
 }
 
-/// A program that gives one line after the other.
+/// A program that runs this, as the leader of its group.
 fn command(setup: &Setup, script: &str) -> String {
     let file = setup.dir.path().join("secret.sh");
     std::fs::write(&file, script).unwrap();
-    format!("next_server.password_command=sh {}", file.display())
+    format!("next_server.password_command=exec sh {}", file.display())
+}
+
+/// Of what a command prints the first line is the secret, as of a file.
+#[test]
+fn only_the_first_line_is_the_secret() {
+    let world = World::new();
+    for ends in ["\\n", "\\r\\n", "\\nuser: ann\\n\\nmore\\n", ""] {
+        let Some(guard) = start("PLAIN", SECRET, &world.identity) else { return };
+        let setup = world.setup(&guard);
+        let line = command(&setup, &format!("printf '{SECRET}{ends}'\n"));
+        let setup = setup.set(&line);
+        let server = setup.start();
+        send(&server);
+        guard.wait("mail", 1);
+        assert_eq!(guard.said("auth PLAIN ok").len(), 1, "{ends:?}: {}", server.log());
+    }
 }
 
 #[test]
@@ -245,20 +261,29 @@ fn a_command_that_fails_is_told_of_and_leaves_no_zombie() {
     let world = World::new();
     let Some(guard) = start("PLAIN", SECRET, &world.identity) else { return };
     for (script, words) in [
-        ("exit 3\n", "password_command gives no password: it fails"),
-        ("exit 0\n", "password_command gives no password: it prints nothing"),
-        ("yes\n", "password_command gives no password: it prints more than 64 KiB"),
+        ("echo secret; exit 3\n", "it fails with exit status 3"),
+        ("nowhere-to-be-found\n", "the shell does not find it (exit status 127)"),
+        ("kill -9 $$\n", "it was ended by a signal: 9"),
+        ("exit 0\n", "it prints nothing"),
+        ("echo; echo secret\n", "the first line of what it prints is empty"),
+        // Killed with what it started, the other end of the pipe.
+        ("yes | cat\n", "it prints more than 64 KiB"),
     ] {
+        let words = &format!("password_command gives no password: {words}");
         let setup = world.setup(&guard);
-        let line = command(&setup, script);
+        let began = setup.dir.path().join("began");
+        let line = command(&setup, &format!("echo $$ >'{}'\n{script}", began.display()));
         let setup = setup.set(&line);
         let server = setup.start();
         send(&server);
         wait_for(words, || setup.say(&["next", "list"]).contains(words).then_some(()));
+        assert!(setup.say(&["queue"]).contains(words));
         assert_eq!((setup.queue_files().len(), guard.said("mail").len()), (1, 0));
         if cfg!(target_os = "linux") {
             setup.say(&["next", "pause", "default"]);
             wait_for("no child of the server", || children(server.pid()).is_empty().then_some(()));
+            let leader = std::fs::read_to_string(&began).unwrap().trim().parse().unwrap();
+            wait_for("nothing that it started", || group(leader).is_empty().then_some(()));
         }
     }
 }

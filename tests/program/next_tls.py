@@ -42,12 +42,20 @@ def starttls(stream):
     if mode == "refuse":
         stream.sendall(b"454 4.7.0 TLS is not available\r\n")
         return stream
+    if mode == "unknown":
+        stream.sendall(b"502 5.5.1 What is that?\r\n")
+        return stream
     if mode == "cut":
         return None
     if mode == "inject":
         stream.sendall(b"220 Go\r\n250-next.example.net\r\n250 AUTH PLAIN\r\n")
         return None if stream.recv(1) == b"" else None
     stream.sendall(b"220 Go\r\n")
+    if mode == "half":
+        # A ServerHello that is cut after its first octets.
+        stream.recv(65536)
+        stream.sendall(b"\x16\x03\x03\x00\x7a\x02\x00")
+        return None
     if mode == "garbage":
         stream.sendall(b"this is no TLS at all\r\n" * 50)
         stream.recv(65536)
@@ -76,6 +84,7 @@ def talk(stream):
             if verb == "EHLO":
                 offer = mode != "strip" and not tls
                 stream.sendall(b"250-next.example.net\r\n250-SIZE 0\r\n250-PIPELINING\r\n")
+                stream.sendall(b"250-AUTH PLAIN LOGIN\r\n")
                 stream.sendall(b"250 STARTTLS\r\n" if offer else b"250 8BITMIME\r\n")
             elif verb == "STARTTLS":
                 stream = starttls(stream)

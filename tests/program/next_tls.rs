@@ -121,6 +121,31 @@ fn wrong_certificates_stop_only_what_checks_them() {
     }
 }
 
+/// Whom a certificate is believed from, and whether it matters, change while mail waits for it.
+#[test]
+fn ca_file_and_verify_change_under_a_running_server() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let Some(next) = start("starttls", &authority.sign("localhost")) else { return };
+    let (setup, server) = relay(&next, "localhost", "required", &stranger);
+    let file = |authority: &Authority| authority.file().display().to_string();
+    let set = |key: &str, value: &str| {
+        setup.say(&["config", "set", &format!("next_server.{key}"), value]);
+    };
+    let submit = || server.ehlo().mail("ann@example.org", &["b@x.test"], "Subject: x\r\n\r\nx\r\n");
+    logged(&server, "signed by nobody who is known here");
+    still_waits(&setup, &next);
+    // It is tried at once with each of them.
+    set("ca_file", &file(&authority));
+    next.wait("mail", 1);
+    set("ca_file", &file(&stranger));
+    submit();
+    let told = || setup.say(&["next", "list"]).contains("signed by nobody").then_some(());
+    wait_for("a fault again", told);
+    assert_eq!(next.said("mail").len(), 1);
+    set("verify", "no");
+    next.wait("mail", 2);
+}
+
 #[test]
 fn starttls_that_fails_falls_back_only_where_that_is_allowed() {
     // One address: with two of them the other has its turn at once, which is counted here.
@@ -167,6 +192,74 @@ fn what_is_injected_behind_the_220_is_never_believed() {
         });
         assert_eq!(next.said("heard EHLO").len(), next.said("heard STARTTLS").len());
         still_waits(&setup, &next);
+    }
+}
+
+/// Whoever takes TLS away, or breaks it, gets neither a password nor mail; the mail waits, nothing
+/// bounces, and log, queue and probe say which setting decides.
+#[test]
+fn without_tls_neither_password_nor_mail_goes_out() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (good, bad) = (authority.sign("localhost"), stranger.sign("localhost"));
+    for (mode, identity, words) in [
+        ("strip", &good, "the server does not offer STARTTLS, and TLS is required"),
+        ("refuse", &good, "refuses STARTTLS, and TLS is required: 454 4.7.0 TLS is not available"),
+        ("unknown", &good, "refuses STARTTLS, and TLS is required: 502 5.5.1 What is that?"),
+        ("cut", &good, "closed the connection, where TLS was to begin"),
+        ("half", &good, "the other side closed the connection in the TLS handshake"),
+        ("garbage", &good, "what came is no TLS"),
+        ("inject", &good, ""),
+        ("starttls", &bad, "signed by nobody who is known here"),
+    ] {
+        let Some(next) = start(mode, identity) else { return };
+        let setup = |policy: &str| {
+            Setup::new(([127, 0, 0, 1], next.port).into())
+                .set("next_server.host=localhost")
+                .set("dns.ipv6=no")
+                .set(&format!("next_server.tls={policy}"))
+                .set(&format!("next_server.ca_file={}", authority.file().display()))
+                .set("next_server.user=ann")
+                .set("next_server.password=secret")
+                .set("queue.retry_min=200ms")
+                .set("queue.retry_max=500ms")
+                .set("queue.interval=100ms")
+                .set("log.level=trace")
+        };
+        let required = setup("required");
+        let server = required.start();
+        server.ehlo().mail("ann@example.org", &["bob@example.net"], "Subject: x\r\n\r\nbody\r\n");
+        // It is tried again and again, and each time says no more than before.
+        next.wait("heard EHLO", 3);
+        let told = wait_for(words, || {
+            let queue = required.json(&["queue"]);
+            let last = queue["messages"][0]["recipients"][0]["last_reply"].as_str()?.to_owned();
+            last.contains(words).then_some(last)
+        });
+        let list = required.say(&["next", "list"]);
+        for (place, text) in [("queue", &told), ("next list", &list), ("log", &server.log())] {
+            assert!(text.contains(words), "{mode}: {place} does not say {words}: {text}");
+            let named = ["next_server.tls", "tls = implicit"];
+            assert!(named.iter().any(|n| text.contains(n)), "{mode}, {place}: {text}");
+        }
+        let (code, out, err) = required.ctl(&["next", "probe", "default"]);
+        assert_eq!((code, err.trim()), (1, "default: tls failed"), "{mode}: {out}");
+        assert!(out.contains(words) && out.contains("look at: next_server.tls"), "{mode}: {out}");
+        still_waits(&required, &next);
+        assert!(next.said("heard AUTH").is_empty(), "{mode}");
+        assert_eq!(required.json(&["status"])["bounced"], 0);
+        drop(server);
+        // Where TLS is only an opportunity mail would go in the clear, yet the password does not.
+        if !matches!(mode, "inject" | "starttls") {
+            let opportunistic = setup("opportunistic");
+            let server = opportunistic.start();
+            let content = "Subject: x\r\n\r\nbody\r\n";
+            server.ehlo().mail("ann@example.org", &["bob@example.net"], content);
+            let words =
+                "would show the password to listeners; set tls = required, or auth_in_clear";
+            logged(&server, words);
+            still_waits(&opportunistic, &next);
+            assert!(next.said("heard AUTH").is_empty(), "{mode}: {}", server.log());
+        }
     }
 }
 

@@ -276,6 +276,28 @@ fn a_new_certificate_is_taken_while_running() {
     drop(kept);
 }
 
+/// Another certificate by command: together with its key, never half of it.
+#[test]
+fn another_certificate_is_named_while_running() {
+    let Some(python) = tool("python3") else { return };
+    let authority = Authority::new();
+    let (identity, other) = (authority.sign("localhost"), authority.sign("other.test"));
+    let next = Next::new();
+    let setup = setup(&next, &identity);
+    let server = setup.start();
+    let before = shown_certificate(&python, &setup);
+    let path = |path: &std::path::Path| path.display().to_string();
+    let half = ["config", "set", "tls.certificate", &path(&other.certificate)];
+    let (code, _, err) = setup.ctl(&half);
+    assert!(code == 1 && err.contains("is not the key to the certificate"), "{err}");
+    assert_eq!(shown_certificate(&python, &setup), before);
+    setup.say(&["config", "set", "tls.certificate", ""]);
+    assert!(!server.connect().command("EHLO x").text.contains("STARTTLS"));
+    setup.say(&["config", "set", "tls.key", &path(&other.key)]);
+    setup.say(&half);
+    assert_ne!(shown_certificate(&python, &setup), before);
+}
+
 /// `trace on tls` writes into the log what each handshake came to, well or not.
 #[test]
 fn handshakes_are_traced() {

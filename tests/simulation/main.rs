@@ -5,6 +5,7 @@
 //! `MAILFLUX_SEEDS=` runs so many, or a range of them: `2500..10000`.
 
 mod held;
+mod live;
 mod names;
 mod net;
 mod peers;

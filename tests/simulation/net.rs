@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -28,6 +29,8 @@ pub struct Conn(pub usize);
 #[derive(Default)]
 struct Wire {
     token: Option<Token>,
+    /// Where the reactor connected to.
+    place: Option<SocketAddr>,
     inward: VecDeque<u8>,
     outward: VecDeque<u8>,
     /// The peer has ended its side.
@@ -171,6 +174,11 @@ impl SimNet {
         wire.inward.extend(&octets[..room]);
         wire.read_edge |= room > 0;
         room
+    }
+
+    /// Where the reactor connected to.
+    pub fn place(&self, conn: Conn) -> Option<SocketAddr> {
+        self.wires.get(&conn.0).and_then(|wire| wire.place)
     }
 
     /// What the peer has sent and nobody has read yet.
@@ -357,14 +365,14 @@ impl Net for SimNet {
         Ok((Stream { id, drops: self.drops.clone() }, self.habit))
     }
 
-    fn ended(&mut self, child: &mut Habit) -> io::Result<Option<bool>> {
+    fn ended(&mut self, child: &mut Habit) -> io::Result<Option<ExitStatus>> {
         // It may take its time to end.
         let ends = matches!(child, Habit::Prints(_)) && self.rng.u32(..3) == 0;
         if ends {
             // There is nothing left to kill.
             *child = Habit::Prints("");
         }
-        Ok(ends.then_some(true))
+        Ok(ends.then_some(ExitStatus::default()))
     }
 
     fn kill(&mut self, child: &mut Habit) {
@@ -379,7 +387,7 @@ impl Net for SimNet {
         Ok(())
     }
 
-    fn connect(&mut self, _: SocketAddr, token: Token) -> io::Result<Stream> {
+    fn connect(&mut self, to: SocketAddr, token: Token) -> io::Result<Stream> {
         if self.crowded > 0 {
             self.crowded -= 1;
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
@@ -387,7 +395,8 @@ impl Net for SimNet {
         let id = self.next;
         (self.next, self.connects) = (self.next + 1, self.connects + 1);
         let reset = self.rng.u32(..100) < self.refuse;
-        let wire = Wire { token: Some(token), write_edge: true, reset, ..Wire::default() };
+        let (token, place) = (Some(token), Some(to));
+        let wire = Wire { token, place, write_edge: true, reset, ..Wire::default() };
         self.wires.insert(id, wire);
         if !reset {
             self.dialled.push(Conn(id));

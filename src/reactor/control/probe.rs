@@ -44,14 +44,23 @@ enum Stage {
     Session(SessionId),
 }
 
-/// The rungs in their order, each with what an administrator looks at when it fails.
+/// The rungs in their order, each with what an administrator looks at when it fails. The settings
+/// are told by the names that they have in the section of that server.
 const RUNGS: [(&str, &str); 8] = [
     ("dns", "is next_server.host right, and dns.servers?"),
     ("tcp", "next_server.host and next_server.port; a firewall may stand between"),
-    ("greeting", "the server does not want this client, or is no mail server: see its words"),
+    (
+        "greeting",
+        "its words, where it does not want this client; where it says nothing, next_server.port \
+         may be another server's, or wait for TLS (next_server.tls = implicit)",
+    ),
     ("tls", "next_server.tls, next_server.verify, next_server.ca_file"),
     ("ehlo", "server.hostname is the name that it is told"),
-    ("auth", "next_server.user, next_server.password, next_server.auth"),
+    (
+        "auth",
+        "next_server.user, next_server.auth, and the password: next_server.password, \
+         password_file or password_command",
+    ),
     ("mail", "the sender: it may want AUTH, or another one (next_server.rewrite_sender)"),
     ("rcpt", "the recipient: it may not relay for this client without AUTH (next_server.user)"),
 ];
@@ -93,7 +102,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Stage::New | Stage::Naming => self.begin_session(probing),
             Stage::Session(id) => self.take_probed(id).map(|probed| probed.why),
         };
-        let why = ended.or_else(|| late.then(|| "given up after 2 minutes".to_owned()));
+        let why = ended.or_else(|| late.then(|| "no answer in 2 minutes".to_owned()));
         let Some(why) = why else { return Ok(false) };
         let lines = match probing.stage {
             Stage::Session(id) => self.core.journal.transcript(id).map(|(lines, _)| lines),
@@ -102,7 +111,8 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         let mut found: Vec<Rung> = probing.dns.iter().cloned().collect();
         found.extend(rungs(lines.as_deref().unwrap_or_default()));
         let ehlo = lines.as_deref().map(ehlo_lines).unwrap_or_default();
-        let mut report = report(&probing.name, &found, Some(&why), Some(&ehlo));
+        let section = self.core.server(probing.server).section();
+        let mut report = report((&probing.name, &section), found, &why, &ehlo);
         if let Some(before) = &probing.before {
             tell_difference(&mut report, before, &ehlo);
         }
@@ -150,13 +160,26 @@ impl Probing {
     }
 }
 
-/// The report: a line for each rung that was reached, and a hint at the one that failed.
-fn report(name: &str, found: &[Rung], why: Option<&str>, ehlo: Option<&[String]>) -> Report {
-    let good = |rung: &&Rung| rung.good;
+/// The report: a line for each rung that was reached, and a hint at the one that failed. `why` is
+/// how the session ended, `ehlo` what the server offers.
+fn report(
+    (name, section): (&str, &str),
+    mut found: Vec<Rung>,
+    why: &str,
+    ehlo: &[String],
+) -> Report {
     let complete = found.iter().any(|rung| rung.name == "rcpt" && rung.good);
+    let mut failed = found.iter().find(|rung| !rung.good).map(|rung| rung.name);
+    let ended_at = (!complete && failed.is_none()).then(|| {
+        // It ended before the next rung said anything.
+        let good = found.iter().filter(|rung| rung.good);
+        next_rung(good.filter_map(|rung| place(rung.name)).max(), why)
+    });
+    // What had begun well did not end well.
+    found.retain(|rung| Some(rung.name) != ended_at);
     let mut lines = vec![format!("probe of {}", Printable::bounded(name, 80))];
     let mut rows: Vec<Value> = Vec::new();
-    for rung in found {
+    for rung in &found {
         let sign = if rung.good { "ok  " } else { "FAIL" };
         let took = rung.took.as_secs_f64() * 1000.0;
         lines.push(format!("{sign} {:<9} {took:>9.1} ms  {}", rung.name, rung.text));
@@ -164,24 +187,30 @@ fn report(name: &str, found: &[Rung], why: Option<&str>, ehlo: Option<&[String]>
             "step": rung.name, "ok": rung.good, "ms": took, "text": rung.text,
         }));
     }
-    let mut failed = found.iter().find(|rung| !rung.good).map(|rung| rung.name);
-    if !complete && failed.is_none() {
-        // It ended before the next rung said anything.
-        let reached = found.iter().filter(good).filter_map(|rung| place(rung.name)).max();
-        let next = next_rung(reached, why.unwrap_or_default());
-        let why = Printable::new(why.unwrap_or("no answer"));
-        lines.push(format!("FAIL {next:<9} {:>9}     {why}", ""));
-        rows.push(json!({ "step": next, "ok": false, "ms": null, "text": why }));
-        failed = Some(next);
+    let why = Printable::new(why);
+    if let Some(rung) = ended_at {
+        lines.push(format!("FAIL {rung:<9} {:>9}     {why}", ""));
+        rows.push(json!({ "step": rung, "ok": false, "ms": null, "text": why }));
+        failed = Some(rung);
+    }
+    if !ehlo.is_empty() {
+        lines.push(format!("it offers: {}", ehlo.join(", ")));
     }
     let hint = failed.and_then(|failed| RUNGS.iter().find(|(name, _)| *name == failed));
-    match hint {
-        Some((_, hint)) => lines.push(format!("look at: {hint}")),
+    let hint = hint.map(|(_, hint)| hint.replace("next_server.", &format!("{section}.")));
+    match &hint {
+        Some(hint) => {
+            // The server's own words stand above; ours may say more, and name the setting.
+            if ended_at.is_none() && why.as_str() != "closed" {
+                lines.push(format!("so: {why}"));
+            }
+            lines.push(format!("look at: {hint}"));
+        }
         None => lines.push("mail would be taken; none was sent".to_owned()),
     }
     let json = json!({
         "name": name, "ok": complete && failed.is_none(), "steps": rows, "failed": failed,
-        "hint": hint.map(|(_, hint)| hint), "ehlo": ehlo,
+        "hint": hint, "why": why, "ehlo": ehlo,
     });
     Report { json, lines }
 }

@@ -9,14 +9,14 @@ use super::messages::unknown_message;
 use super::{Answer, Asker, Refusal};
 use crate::auth::Secret;
 use crate::auth::client::Credentials;
-use crate::base::{Leg, Printable, Report, SessionId, Time};
+use crate::base::{Printable, Report, SessionId, Time, count_of};
 use crate::config::first_line;
 use crate::control::{Command, Pace, Replay, ReplaySession, ReplayTls};
 use crate::journal::render;
 use crate::queue::ServerId;
 use crate::reactor::Reactor;
 use crate::reactor::net::{Net, Token};
-use crate::reactor::probe::until;
+use crate::reactor::probe::{Probed, until};
 use crate::reactor::ways::Reach;
 use crate::record::{self, Chosen, Compare, Player, Terms, TlsWay};
 use crate::spool::Disk;
@@ -28,18 +28,24 @@ const MAX_CONTENT: u64 = 16 << 20;
 /// Octets of a file with a password.
 const MAX_PASSWORD: u64 = 64 << 10;
 
+/// Sessions of one copy at most. A second one has no BDAT and no TLS that the first one found
+/// broken; more have recipients that did not fit into the transaction before.
+const SESSIONS: usize = 100;
+
 /// A visit that somebody waits for.
 pub struct Visiting {
     server: ServerId,
     errand: Errand,
     stage: Stage,
+    /// Sessions of a copy that are over, for recipients that the next one has.
+    before: Vec<SessionId>,
     /// When its name is given up.
     until: Time,
 }
 
 enum Errand {
-    /// A copy of this message.
-    Resend(u64),
+    /// A copy of this message, for the recipients at these positions, else for all.
+    Resend(u64, Option<Vec<u32>>),
     /// This recorded client, until it is sent.
     Replay(Option<Box<Player>>),
 }
@@ -74,7 +80,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
     pub(super) fn resend(&mut self, counter: u64, via: (String, u16)) -> Result<Answer, Refusal> {
         let id = self.core.queue.id_of(counter).ok_or_else(|| unknown_message(counter))?;
         self.core.spool.check(id).map_err(|e| Refusal::new(e.to_string()))?;
-        self.visit(via, Errand::Resend(counter))
+        self.visit(via, Errand::Resend(counter, None))
     }
 
     /// `replay FILE to HOST:PORT`: the asker is to give the files first.
@@ -139,7 +145,7 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Refusal::new("too many other servers were visited; try again in an hour")
         })?;
         let until = until(self.now);
-        let visiting = Visiting { server, errand, stage: Stage::New, until };
+        let visiting = Visiting { server, errand, stage: Stage::New, before: Vec::new(), until };
         Ok(Answer::Job(Job::Visit(Box::new(visiting))))
     }
 
@@ -160,7 +166,16 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             }
             Stage::Session(session) => {
                 let Some(probed) = self.take_probed(session) else { return Ok(false) };
-                let (report, good) = self.copy_report(session, &probed.why);
+                visiting.before.push(session);
+                let more = probed.again && visiting.before.len() < SESSIONS;
+                if let (Errand::Resend(_, only), false, true) =
+                    (&mut visiting.errand, probed.left.is_empty(), more)
+                {
+                    *only = Some(probed.left);
+                    (visiting.stage, visiting.until) = (Stage::New, until(self.now));
+                    return Ok(false);
+                }
+                let (report, good) = self.copy_report(&visiting.before, &probed);
                 asker.tell_report(id, json, report);
                 match good {
                     true => Ok(true),
@@ -189,10 +204,11 @@ impl<N: Net, D: Disk> Reactor<N, D> {
             Reach::Down(reply) | Reach::Refused(reply) => return Err(words(reply)),
         };
         visiting.stage = match &mut visiting.errand {
-            Errand::Resend(counter) => {
+            Errand::Resend(counter, only) => {
                 let id = self.core.queue.id_of(*counter);
                 let id = id.ok_or_else(|| unknown_message(*counter))?;
-                Stage::Session(self.copy_to(visiting.server, id).map_err(Refusal::new)?)
+                let copied = self.copy_to(visiting.server, id, only.as_deref());
+                Stage::Session(copied.map_err(Refusal::new)?)
             }
             Errand::Replay(player) => {
                 let player = player.take().ok_or_else(|| Refusal::new("played already"))?;
@@ -203,31 +219,35 @@ impl<N: Net, D: Disk> Reactor<N, D> {
         Ok(())
     }
 
-    /// What became of a copy: its dialogue, and how each recipient fared.
-    fn copy_report(&self, session: SessionId, why: &str) -> (Report, bool) {
-        let conversation = self.core.journal.conversation(session);
-        let all = conversation.iter().flat_map(|conversation| &conversation.lines);
+    /// What became of a copy: its dialogue, in one session or several, and how each recipient
+    /// fared.
+    fn copy_report(&self, sessions: &[SessionId], last: &Probed) -> (Report, bool) {
         let mut lines = Vec::new();
         let mut outcomes: Vec<Value> = Vec::new();
-        let mut good = true;
-        for line in all {
-            let text = Printable::new(&line.text);
-            let own = Some(session);
-            if let Some(outcome) = text.as_str().strip_prefix("copy of ") {
-                good &= outcome.contains(": delivered ");
-                outcomes.push(json!(outcome));
+        let mut good = last.left.is_empty();
+        for session in sessions {
+            let conversation = self.core.journal.conversation(*session);
+            for line in conversation.iter().flat_map(|conversation| &conversation.lines) {
+                let text = Printable::new(&line.text);
+                let own = Some(*session);
+                if let Some(outcome) = text.as_str().strip_prefix("copy of ") {
+                    good &= outcome.contains(": delivered ");
+                    outcomes.push(json!(outcome));
+                }
+                lines.push(render::line(line.at, line.delay, own, line.sign, line.mark, &text));
             }
-            lines.push(render::line(line.at, line.delay, own, line.sign, line.mark, &text));
         }
+        let why = Printable::new(&last.why);
         good &= !outcomes.is_empty();
-        if outcomes.is_empty() {
-            lines.push(format!("nothing was sent: {}", Printable::new(why)));
+        match (outcomes.is_empty(), last.left.len()) {
+            (true, _) => lines.push(format!("nothing was sent: {why}")),
+            (false, 0) => {}
+            (false, n) => lines.push(format!("{} had no turn: {why}", count_of(n, "recipient"))),
         }
         lines.push("the message in the queue is as it was".to_owned());
-        debug_assert_eq!(session.leg, Leg::Out);
         let json = json!({
-            "session": session.to_string(), "ok": good, "outcomes": outcomes,
-            "why": Printable::new(why),
+            "session": last.id.to_string(), "ok": good, "outcomes": outcomes,
+            "untried": last.left.len(), "why": why,
         });
         (Report { json, lines }, good)
     }

@@ -130,6 +130,8 @@ impl ClientSession {
 
     /// Octets in the clear where TLS is to begin.
     pub(super) fn injected(&mut self) {
-        self.protocol("octets in the clear behind the answer to STARTTLS".into());
+        let why = "octets in the clear behind the answer to STARTTLS, from it or from somebody in \
+                   between; only tls = implicit leaves no room for that";
+        self.protocol(why.into());
     }
 }

@@ -107,7 +107,7 @@ impl ClientSession {
     pub fn eof(&mut self, why: &str) {
         // Some servers offer what they cannot do, and break off when they are asked for it.
         if let State::StartTlsSent | State::Handshake = self.state {
-            return self.tls_failed(why);
+            return self.tls_failed(&format!("{why}, where TLS was to begin"));
         }
         let fault = self.loss(why);
         self.lose(fault);
