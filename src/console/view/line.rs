@@ -23,6 +23,8 @@ const NOTE_INDENT: usize = 22;
 const NOTE_ROWS: usize = 2;
 /// Columns that a folded line must have for its text beside the indentation.
 const MIN_TEXT: usize = 20;
+/// What bars are made of.
+const BAR: char = '█';
 
 /// Characters with their styles, and by how much the rows after the first are indented.
 #[derive(Default, Debug)]
@@ -140,6 +142,10 @@ impl Line {
             (column > room).then_some(i)
         });
         let Some(over) = over else { return self.chars.len() };
+        // A bar that does not fit ends at the edge: what it shows stands beside it as a number.
+        if self.by_words && self.chars[over..].iter().all(|(c, _)| *c == BAR) {
+            return self.chars.len();
+        }
         let is_blank = |i: &usize| self.chars[*i].0 == ' ';
         // A long word is not worth half a row of nothing; the blank at the end falls away.
         let words = from + (over - from) / 2 + 1..=over;
@@ -344,6 +350,14 @@ mod tests {
             let said: String = shown(&odd, columns).concat().replace(' ', "");
             assert!(columns == 1 || said.ends_with('a'), "{columns}: {said}");
         }
+    }
+
+    #[test]
+    fn a_bar_that_does_not_fit_has_no_row_of_its_own() {
+        let mut commit = line("commit 12 11.983  ██████████");
+        commit.by_words();
+        assert_eq!(shown(&commit, 22), ["commit 12 11.983  ████"]);
+        assert_eq!(shown(&commit, 40), ["commit 12 11.983  ██████████"]);
     }
 
     #[test]
