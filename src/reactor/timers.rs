@@ -77,6 +77,7 @@ mod tests {
         assert_eq!(timers.pop_due(Time::from_micros(4)), None);
         assert_eq!(timers.pop_due(Time::from_micros(5)), Some(Token(1)));
     }
+
     #[test]
     fn those_of_the_gone_are_swept_out_when_they_are_the_most() {
         let mut timers = Timers::default();

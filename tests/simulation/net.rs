@@ -119,6 +119,11 @@ impl Drop for Stream {
     }
 }
 
+/// There is something to read.
+fn to_read(token: Token) -> Ready {
+    Ready { token, readable: true, writable: false, read_closed: false, hung_up: false }
+}
+
 fn blocked<T>() -> io::Result<T> {
     Err(io::ErrorKind::WouldBlock.into())
 }
@@ -283,28 +288,12 @@ impl Net for SimNet {
         }
         for (token, waiting) in self.datagrams.values() {
             if waiting.iter().any(|(at, _)| *at <= self.now.time) {
-                let token = *token;
-                let ready = Ready {
-                    token,
-                    readable: true,
-                    writable: false,
-                    read_closed: false,
-                    hung_up: false,
-                };
-                wake.ready.push(ready);
+                wake.ready.push(to_read(*token));
             }
         }
         for (token, _, edge) in self.listeners.values_mut() {
             if std::mem::take(edge) {
-                let token = *token;
-                let ready = Ready {
-                    token,
-                    readable: true,
-                    writable: false,
-                    read_closed: false,
-                    hung_up: false,
-                };
-                wake.ready.push(ready);
+                wake.ready.push(to_read(*token));
             }
         }
         let is_awake = wake.ready.is_empty() && timeout == Some(Duration::ZERO);
